@@ -27,7 +27,8 @@ module.exports = {
     surface('rollout'),
     {
       name: 'decisions-hold-no-io',
-      comment: 'protocol/, membership/ and the machines of rollout/ take (now, input) and return effects: no clock, socket or file',
+      comment:
+        'protocol/, membership/ and the machines of rollout/ take (now, input) and return effects: no clock, socket or file',
       severity: 'error',
       from: { path: '^(protocol|membership|rollout/(ledger|replacement|swarm))/' },
       to: { dependencyTypes: ['core'], pathNot: '^(node:)?(crypto|assert|util|buffer)$' },
@@ -46,12 +47,20 @@ module.exports = {
       from: { path: '^cli/' },
       to: { path: 'node_modules/(libp2p|@libp2p|@chainsafe|level|classic-level|fastify)/' },
     },
-    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
   },
 }

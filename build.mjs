@@ -35,7 +35,13 @@ await build({
     js: "#!/usr/bin/env node\nimport{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
   },
 })
-await build({ ...common, entryPoints: ['cli/main.ts'], outfile: 'dist/fleetctl.js', format: 'esm', banner: {
+await build({
+  ...common,
+  entryPoints: ['cli/main.ts'],
+  outfile: 'dist/fleetctl.js',
+  format: 'esm',
+  banner: {
     js: "#!/usr/bin/env node\nimport{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
-  } })
+  },
+})
 for (const file of ['dist/fleetd.js', 'dist/fleetctl.js']) chmodSync(file, 0o755)

@@ -1,0 +1,10 @@
+// What any two nodes must agree on: ids, codec, signed statements, limits and API types.
+// Everything else is built on this folder, and it imports nothing of ours.
+// It does no I/O: the only thing it takes from Node is cryptography.
+export * from './codec.ts'
+export * from './errors.ts'
+export * from './ids.ts'
+export * from './keys.ts'
+export * from './limits.ts'
+export * from './random.ts'
+export * from './statement.ts'

@@ -1,0 +1,40 @@
+/**
+ * What is accepted from outside, in one place. Every one is a refusal, never a truncation. Sizes are bytes,
+ * times milliseconds.
+ */
+export const LIMITS = {
+  /** One frame on a link stream. Bounds what a neighbour can make us buffer. */
+  linkFrame: 512 * 1024,
+  /** One request or response of an RPC stream. A plan for 4 000 nodes fits. */
+  rpcMessage: 1024 * 1024,
+  /** One frame on a bulk channel: about 1 MiB of chunks and their framing. */
+  channelFrame: 2 * 1024 * 1024,
+  /** One gossiped envelope. */
+  gossip: 256 * 1024,
+  record: 8 * 1024,
+  vitals: 8 * 1024,
+  suspicion: 1024,
+  certificate: 4 * 1024,
+  invite: 2 * 1024,
+  policy: 64 * 1024,
+  /** A plan names its whole roster: about 60 bytes a node. */
+  plan: 256 * 1024,
+  order: 4 * 1024,
+  revocation: 2 * 1024,
+  endorsement: 1024,
+  manifest: 64 * 1024,
+  /** 40 bytes a chunk: about 170 GiB of image. */
+  chunkIndex: 128 * 1024 * 1024,
+  roster: 4096,
+  name: 128,
+  tags: 64,
+  tagKey: 64,
+  tagValue: 512,
+  addresses: 16,
+  layers: 16,
+  images: 64,
+  /** How far ahead of ours a signer's clock may be before its statement is refused. */
+  clockSkew: 5 * 60_000,
+  /** How long a connection may stay without having shown a certificate. */
+  admission: 5_000,
+} as const
