@@ -1,0 +1,197 @@
+import { FleetError } from './errors.ts'
+import { type Digest, type FleetId, type Millis, type NodeId, parseNodeId, publicKeyOf } from './ids.ts'
+import { LIMITS } from './limits.ts'
+import { nodeSigner, open, type Statement } from './statement.ts'
+import { CERTIFICATE, INVITE, type Invite, REVOCATION, type Revocation } from './statements/admission.ts'
+import { type NodeRecord, RECORD, SUSPICION, type Suspicion, VITALS, type Vitals } from './statements/member.ts'
+import { POLICY, type Policy } from './statements/policy.ts'
+import { ORDER, type Order, PLAN, type Plan } from './statements/rollout.ts'
+
+/**
+ * Who may say what. A value: every change gives a new one. Holds the whole policy chain from policy 1, because older
+ * certificates hang from older operators, and the revocations.
+ */
+export interface Authority {
+  readonly fleet: FleetId
+  /** From policy 1 to the current one; never empty. */
+  readonly chain: readonly Statement<Policy>[]
+  readonly policy: Policy
+  readonly revoked: ReadonlyMap<NodeId, Statement<Revocation>>
+}
+
+/** The authority of a fleet from its policy chain. Throws `unauthorized` or `corrupt` unless every link holds. */
+export function authorityFrom(chain: readonly Uint8Array[], expected?: FleetId): Authority {
+  const [first, ...rest] = chain
+  if (first === undefined) throw new FleetError('bad-input', 'a policy chain has at least policy 1')
+  const root = open(POLICY, '', first)
+  if (expected !== undefined && (root.id as string) !== expected) {
+    throw new FleetError(
+      'unauthorized',
+      `policy 1 is that of fleet ${root.id.slice(0, 12)}, not of fleet ${expected.slice(0, 12)}`,
+    )
+  }
+  if (root.body.version !== 1 || root.body.previous !== null)
+    throw new FleetError('unauthorized', 'a fleet begins with policy 1')
+  assertThreshold(root, root.body)
+  const fleet = root.id as string as FleetId
+  return rest.reduce(withPolicy, { fleet, chain: [root], policy: root.body, revoked: new Map() })
+}
+
+/** The authority after one more policy. The current policy again is a no-op. */
+export function withPolicy(authority: Authority, bytes: Uint8Array): Authority {
+  const current = authority.chain.at(-1)!
+  const next = open(
+    POLICY,
+    authority.chain.length === 1 && Buffer.compare(bytes, current.bytes) === 0 ? '' : authority.fleet,
+    bytes,
+  )
+  if (next.id === current.id) return authority
+  if (next.body.version !== authority.policy.version + 1 || next.body.previous !== current.id) {
+    throw new FleetError(
+      'conflict',
+      `policy ${next.body.version} does not follow policy ${authority.policy.version}, which is the current one`,
+    )
+  }
+  assertThreshold(next, authority.policy)
+  assertThreshold(next, next.body)
+  return { ...authority, chain: [...authority.chain, next], policy: next.body }
+}
+
+/** The authority after one more revocation. */
+export function withRevocation(authority: Authority, bytes: Uint8Array): Authority {
+  const revocation = open(REVOCATION, authority.fleet, bytes)
+  assertOperator(authority, revocation)
+  if (authority.revoked.has(revocation.body.node)) return authority
+  return { ...authority, revoked: new Map(authority.revoked).set(revocation.body.node, revocation) }
+}
+
+/** What a certificate that holds gives its node. */
+export interface Admitted {
+  readonly node: NodeId
+  readonly invite: Statement<Invite>
+  /** True when the invite had not expired at `now`: a certificate that nobody has seen before is only taken then. */
+  readonly fresh: boolean
+}
+
+/** Checks the chain operator -> invite -> certificate. Throws `unauthorized` naming the link that fails. */
+export function checkCertificate(authority: Authority, bytes: Uint8Array, now: Millis): Admitted {
+  const certificate = open(CERTIFICATE, authority.fleet, bytes)
+  const { node } = certificate.body
+  const revocation = authority.revoked.get(node)
+  if (revocation !== undefined)
+    throw new FleetError('unauthorized', `node ${node} was revoked: ${revocation.body.reason}`)
+  const invite = open(INVITE, authority.fleet, certificate.body.invite)
+  const operator = invite.signers.some(key => authority.chain.some(policy => policy.body.operators.includes(key)))
+  if (!operator) throw new FleetError('unauthorized', 'the invite is not signed by an operator of this fleet')
+  if (certificate.signers.length !== 1 || certificate.signers[0] !== invite.body.key) {
+    throw new FleetError('unauthorized', 'the certificate is not signed with the key of its invite')
+  }
+  return { node, invite, fresh: now <= invite.body.expires }
+}
+
+/** Opens a node's record: its own signature, a certificate that holds, and no claim beyond its invite. */
+export function openRecord(authority: Authority, bytes: Uint8Array, now: Millis): Statement<NodeRecord> {
+  const record = open(RECORD, authority.fleet, bytes)
+  assertOwnWord(record, record.body.node)
+  assertNotFromTheFuture(record, now)
+  const { node, invite } = checkCertificate(authority, record.body.certificate, now)
+  if (node !== record.body.node)
+    throw new FleetError('unauthorized', 'the record carries the certificate of another node')
+  assertWithinInvite(record.body, invite.body)
+  return record
+}
+
+/** Throws `unauthorized` when a record claims another class, group, zone or tag than its invite allows. */
+export function assertWithinInvite(
+  record: Pick<NodeRecord, 'class' | 'group' | 'zone' | 'tags'>,
+  invite: Invite,
+): void {
+  for (const field of ['class', 'group', 'zone'] as const) {
+    if (invite[field] !== undefined && invite[field] !== record[field]) {
+      throw new FleetError(
+        'unauthorized',
+        `the invite is for ${field} ${invite[field]}, not ${record[field]}; start with --${field} ${invite[field]} or ask for another invite`,
+      )
+    }
+  }
+  for (const [key, value] of Object.entries(invite.tags ?? {})) {
+    if (record.tags[key] !== value) throw new FleetError('unauthorized', `the invite demands the tag ${key}=${value}`)
+  }
+}
+
+export function openVitals(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Vitals> {
+  const vitals = open(VITALS, authority.fleet, bytes)
+  assertOwnWord(vitals, vitals.body.node)
+  assertNotFromTheFuture(vitals, now)
+  return vitals
+}
+
+/** Opens a suspicion. Whether its signer is assigned to observe the subject depends on the overlay and is for membership to decide. */
+export function openSuspicion(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Suspicion> {
+  const suspicion = open(SUSPICION, authority.fleet, bytes)
+  assertNotRevoked(authority, nodeSigner(suspicion))
+  assertNotFromTheFuture(suspicion, now)
+  return suspicion
+}
+
+/** Opens a plan: an operator's signature. Whether its time is over is checked where a step is about to be taken. */
+export function openPlan(authority: Authority, bytes: Uint8Array): Statement<Plan> {
+  const plan = open(PLAN, authority.fleet, bytes)
+  assertOperator(authority, plan)
+  return plan
+}
+
+export function openOrder(authority: Authority, bytes: Uint8Array): Statement<Order> {
+  const order = open(ORDER, authority.fleet, bytes)
+  assertOperator(authority, order)
+  return order
+}
+
+/** True when a key that this image is endorsed with may publish images. */
+export function isPublisher(authority: Authority, endorsement: Statement<{ image: Digest }>): boolean {
+  return endorsement.signers.some(key => authority.policy.publishers.includes(key))
+}
+
+function assertThreshold(statement: Statement<Policy>, policy: Policy): void {
+  if (policy.threshold > policy.operators.length)
+    throw new FleetError(
+      'unauthorized',
+      `policy ${policy.version}: threshold ${policy.threshold} is more than its ${policy.operators.length} operators`,
+    )
+  const signed = statement.signers.filter(key => policy.operators.includes(key)).length
+  if (signed < policy.threshold) {
+    throw new FleetError(
+      'unauthorized',
+      `policy ${statement.body.version} has ${signed} of the ${policy.threshold} signatures that policy ${policy.version} demands`,
+    )
+  }
+}
+
+function assertOperator(authority: Authority, statement: Statement<unknown>): void {
+  if (!statement.signers.some(key => authority.policy.operators.includes(key))) {
+    throw new FleetError(
+      'unauthorized',
+      `${statement.domain}: not signed by an operator of this fleet; use the key that the policy names (fleetctl --key FILE)`,
+    )
+  }
+}
+
+function assertOwnWord(statement: Statement<unknown>, subject: NodeId): void {
+  if (statement.signers.length !== 1 || statement.signers[0] !== publicKeyOf(parseNodeId(subject))) {
+    throw new FleetError('unauthorized', `${statement.domain}: a node may only speak of itself`)
+  }
+}
+
+function assertNotRevoked(authority: Authority, node: NodeId): void {
+  if (authority.revoked.has(node)) throw new FleetError('unauthorized', `node ${node} was revoked`)
+}
+
+function assertNotFromTheFuture(statement: Statement<unknown>, now: Millis): void {
+  const ahead = statement.clock - now
+  if (ahead > LIMITS.clockSkew) {
+    throw new FleetError(
+      'unauthorized',
+      `${statement.domain}: signed ${Math.round(ahead / 1000)} s in the future; set the clocks of both hosts`,
+    )
+  }
+}

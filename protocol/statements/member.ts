@@ -1,0 +1,108 @@
+import { z } from 'zod'
+import { LIMITS } from '../limits.ts'
+import type { StatementKind } from '../statement.ts'
+import { address, bytes, counter, digest, label, nodeClass, nodeId, reason, tags, time } from './fields.ts'
+
+/**
+ * What a node says of itself and seldom changes. Versioned by (epoch, seq): the epoch is persisted and grows at every
+ * start, so a restarted node is never older than what others remember of it.
+ */
+export const recordSchema = z.object({
+  node: nodeId,
+  epoch: counter,
+  seq: counter,
+  /** `left`: it said goodbye. Only the node itself can say so. */
+  presence: z.enum(['here', 'left']),
+  name: label,
+  addresses: z.array(address).max(LIMITS.addresses),
+  class: nodeClass,
+  zone: label,
+  group: label,
+  tags,
+  /** fleetd's version. */
+  version: z.string().max(64),
+  /** For class intermittent: how long it may be away before it is overdue. Milliseconds. */
+  contactDeadline: counter.optional(),
+  /** The CERTIFICATE envelope, so that the record can be trusted by nodes that never met its author. */
+  certificate: bytes(LIMITS.certificate),
+})
+export type NodeRecord = z.infer<typeof recordSchema>
+export const RECORD: StatementKind<NodeRecord> = {
+  domain: 'fleetd/record/1',
+  schema: recordSchema,
+  maxBytes: LIMITS.record,
+}
+
+/** Where a layer stands on its way from one image to the next. */
+export const layerState = z.enum([
+  'empty',
+  'running',
+  'fetching',
+  'staged',
+  'waiting',
+  'draining',
+  'starting',
+  'verifying',
+  'reverting',
+  'failed',
+])
+export type LayerState = z.infer<typeof layerState>
+
+export const layerStatusSchema = z.object({
+  layer: label,
+  /** The image in the current slot. */
+  digest: digest.nullable(),
+  /** Its label, `name:version`. */
+  version: z
+    .string()
+    .max(2 * LIMITS.name)
+    .nullable(),
+  state: layerState,
+  /** 0 to 1 while fetching, otherwise 1. */
+  progress: z.number().min(0).max(1),
+})
+export type LayerStatus = z.infer<typeof layerStatusSchema>
+
+/** `failing`: a check of a layer is past its failure threshold. `unknown`: none has run yet. */
+export const health = z.enum(['passing', 'failing', 'unknown'])
+export type Health = z.infer<typeof health>
+
+/** The small part of what a node says of itself that changes often. Its version (epoch, seq) is counted apart from the record's. */
+export const vitalsSchema = z.object({
+  node: nodeId,
+  epoch: counter,
+  seq: counter,
+  health,
+  /** Why, in a sentence, when not passing. */
+  reason,
+  layers: z.array(layerStatusSchema).max(LIMITS.layers),
+  /** Images that it holds or is fetching, so that peers know whom to ask. */
+  images: z.array(digest).max(LIMITS.images),
+  /** Marks of a node that was changed by hand or has outlived its image. */
+  taint: z.array(label).max(8),
+})
+export type Vitals = z.infer<typeof vitalsSchema>
+export const VITALS: StatementKind<Vitals> = {
+  domain: 'fleetd/vitals/1',
+  schema: vitalsSchema,
+  maxBytes: LIMITS.vitals,
+}
+
+/**
+ * An observer has not heard from the subject as it was at (epoch, seq) of its record. The one thing that a node may say of
+ * another, and only of one that it is assigned to observe. A newer record of the subject refutes it.
+ */
+export const suspicionSchema = z.object({
+  subject: nodeId,
+  epoch: counter,
+  seq: counter,
+  /** `refused`: its host answered a redial with "nothing listens here": the process is gone. */
+  evidence: z.enum(['silence', 'refused']),
+  since: time,
+})
+export type Suspicion = z.infer<typeof suspicionSchema>
+export const SUSPICION: StatementKind<Suspicion> = {
+  domain: 'fleetd/suspicion/1',
+  schema: suspicionSchema,
+  maxBytes: LIMITS.suspicion,
+}

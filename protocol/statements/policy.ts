@@ -1,0 +1,37 @@
+import { z } from 'zod'
+import { LIMITS } from '../limits.ts'
+import type { StatementKind } from '../statement.ts'
+import { counter, digest, label, nodeId, publicKey } from './fields.ts'
+
+const groupSchema = z.object({
+  /** The most members that may be voluntarily down at once, whatever a plan asks: a count or `"25%"` of the group. Absent: the plan alone decides. */
+  maxUnavailable: z.union([z.number().int().min(1), z.string().regex(/^(100|[1-9]?[0-9])%$/)]).optional(),
+  /** The voters that the group's ledger starts with. Odd in number; they are replaced and added to through the ledger itself. */
+  genesisVoters: z.array(nodeId).min(1).max(7),
+})
+
+/**
+ * The root of trust. Policy 1 names the fleet: the fleet id is its digest. Policy N+1 counts only when signed by the
+ * threshold of policy N's operators and by the threshold of its own (the two-sided root rotation of TUF, spec §5.3).
+ */
+export const policySchema = z.object({
+  version: z.number().int().min(1),
+  /** The digest of the policy before; null for policy 1. */
+  previous: digest.nullable(),
+  operators: z.array(publicKey).min(1).max(16),
+  /** How many operators must sign a policy. */
+  threshold: z.number().int().min(1).max(16),
+  /** Keys that may endorse images. */
+  publishers: z.array(publicKey).max(64),
+  /** Budgets by group; `*` holds for groups that are not named. */
+  groups: z.record(z.union([label, z.literal('*')]), groupSchema),
+  /** Distinguishes fleets that were made from the same keys. */
+  nonce: counter,
+})
+export type Policy = z.infer<typeof policySchema>
+
+export const POLICY: StatementKind<Policy> = {
+  domain: 'fleetd/policy/1',
+  schema: policySchema,
+  maxBytes: LIMITS.policy,
+}

@@ -1,0 +1,105 @@
+import type { Digest, Millis, NodeId, Plan, Statement } from '../../protocol/index.ts'
+
+/** Where a generation stands. `idle`: the group has never had a plan. The last four are ends: a new plan may start. */
+export type Phase = 'idle' | 'canary' | 'rolling' | 'paused' | 'reversing' | 'done' | 'rolled-back' | 'aborted'
+
+/** What a permit is for. A `revert` takes a node back to the image before; it needs a permit like everything voluntary. */
+export type PermitKind = 'replace' | 'revert'
+
+/** The right to be voluntarily down now. It never expires: a holder that vanished is unavailable, so it keeps counting. */
+export interface Permit {
+  /** Granted once in the life of the ledger; only grows. */
+  readonly token: number
+  readonly node: NodeId
+  readonly zone: string
+  readonly kind: PermitKind
+  readonly generation: number
+  /** The proposer's wall clock at the grant. For people: no decision hangs on it. */
+  readonly since: Millis
+}
+
+/** The whole state of a group's ledger: the value of its CASPaxos register. Small: a plan's roster is referred to by digest. */
+export interface LedgerValue {
+  readonly group: string
+  /** The configuration that `voters` are of. Every epoch is a register of its own, whose first value is the closing value of the one before. */
+  readonly epoch: number
+  readonly voters: readonly NodeId[]
+  /** Set when this epoch is closed: the voters of epoch + 1. A closed value is final in its epoch. */
+  readonly successors: readonly NodeId[] | null
+  /** The newest plan's generation; 0 before the first. */
+  readonly generation: number
+  readonly plan: Digest | null
+  readonly phase: Phase
+  /** Where `resume` goes back to; null unless paused. */
+  readonly resumeTo: 'canary' | 'rolling' | 'reversing' | null
+  /** Why it is in this phase, in a sentence. */
+  readonly reason: string
+  readonly nextToken: number
+  readonly permits: readonly Permit[]
+  /** One bit per roster index of the plan. */
+  readonly ok: Uint8Array
+  readonly failed: Uint8Array
+  readonly writtenOff: Uint8Array
+  /** What the group runs: the image of the last generation that was done and not undone. */
+  readonly target: Digest | null
+  /** Images that failed here; not activated again without `force`. */
+  readonly denied: readonly Digest[]
+  /** Identities that were written off: they get no permit ever again. */
+  readonly fenced: readonly NodeId[]
+  /** Wall clock of the last grant, release or phase change, for the progress deadline. */
+  readonly progressAt: Millis
+}
+
+/** Everything that may happen to a ledger. `apply` alone says what each one does. */
+export type Action =
+  /** A new plan begins. Refused while another generation is active. */
+  | { readonly type: 'start'; readonly plan: Statement<Plan>; readonly now: Millis }
+  /** A node asks to be down. `unavailable` are roster members that the asker believes to be down already; they count against K. Asking again with the permit in hand gives the same permit. */
+  | {
+      readonly type: 'grant'
+      readonly node: NodeId
+      readonly zone: string
+      readonly unavailable: readonly NodeId[]
+      readonly now: Millis
+    }
+  /**
+   * The node is up again. `ok`: on the plan's image (for `replace`) or back on the previous one (for `revert`).
+   * `rolledback`: the new image was not healthy in time, and the node flipped back. `skipped`: it never went down (busy, drain refused).
+   */
+  | {
+      readonly type: 'release'
+      readonly node: NodeId
+      readonly token: number
+      readonly outcome: 'ok' | 'rolledback' | 'skipped'
+      readonly reason: string
+      readonly now: Millis
+    }
+  /** A node finds that it runs the plan's image (or the previous one, when reversing) already: no disruption, so no permit. */
+  | { readonly type: 'already'; readonly node: NodeId; readonly now: Millis }
+  /** No grant or release for longer than the plan's progress deadline: anybody may pause the rollout. */
+  | { readonly type: 'stall'; readonly reason: string; readonly now: Millis }
+  /** An operator's word, its signature already checked. */
+  | { readonly type: 'pause'; readonly reason: string; readonly now: Millis }
+  | { readonly type: 'resume'; readonly reason: string; readonly now: Millis }
+  | { readonly type: 'promote'; readonly reason: string; readonly now: Millis }
+  | { readonly type: 'abort'; readonly reason: string; readonly now: Millis }
+  | { readonly type: 'undo'; readonly reason: string; readonly now: Millis }
+  | { readonly type: 'write-off'; readonly node: NodeId; readonly reason: string; readonly now: Millis }
+  /** Closes this epoch in favour of other voters. */
+  | { readonly type: 'reconfigure'; readonly voters: readonly NodeId[] }
+
+/** Why an action does not apply, as people read it in `explain`. */
+export interface Refusal {
+  readonly refused:
+    | 'conflict' // another generation is active, or the plan was drafted against an older state
+    | 'stale' // of an older generation, or the token is not held
+    | 'budget' // K are down already
+    | 'turn' // not this node's turn: canaries first
+    | 'phase' // the phase allows no such thing
+    | 'denied' // the image failed here before
+    | 'fenced' // the node was written off
+    | 'not-in-roster'
+    | 'closed' // the epoch is closed
+    | 'unchanged' // it is so already: nothing to write
+  readonly reason: string
+}
