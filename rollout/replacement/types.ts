@@ -1,0 +1,67 @@
+import type { Digest, Health, LayerState, Millis, Plan, Statement } from '../../protocol/index.ts'
+import type { LedgerValue, Permit, PermitKind, Refusal } from '../ledger/value.ts'
+
+/**
+ * What a node has bound itself to, on disk before it goes down: a daemon that is killed in the middle of its own
+ * replacement reads it at the next start and goes on under the same permit.
+ */
+export interface Intent {
+  readonly plan: Digest
+  readonly token: number
+  readonly kind: PermitKind
+  readonly from: Digest | null
+  readonly to: Digest
+  /** Set once the new image failed: from here on the way leads back to `from`. */
+  readonly failure: string | null
+}
+
+export type Input =
+  | { readonly type: 'wake' }
+  /** The ledger as last heard of, with the plan that it names when we have it. A hint: it starts things, and never grants. */
+  | { readonly type: 'ledger'; readonly value: LedgerValue; readonly plan: Statement<Plan> | undefined }
+  | { readonly type: 'staged'; readonly image: Digest }
+  | { readonly type: 'stage-failed'; readonly image: Digest; readonly reason: string }
+  /** The `ready` hook's word. `busy`: ask again later (exit 75). */
+  | { readonly type: 'ready'; readonly answer: 'ok' | 'busy' | 'failed'; readonly reason: string }
+  | { readonly type: 'granted'; readonly permit: Permit }
+  | { readonly type: 'not-granted'; readonly refusal: Refusal | 'no-quorum'; readonly reason: string }
+  | { readonly type: 'intent-persisted' }
+  | { readonly type: 'drained'; readonly answer: 'ok' | 'busy' | 'failed'; readonly reason: string }
+  /** What the register says of our permit, read by quorum. `value` null: no quorum. */
+  | { readonly type: 'reread'; readonly value: LedgerValue | null }
+  | { readonly type: 'flipped'; readonly image: Digest }
+  /** `late`: it was not begun, because `actBy` had passed. */
+  | { readonly type: 'flip-failed'; readonly image: Digest; readonly late: boolean; readonly reason: string }
+  | { readonly type: 'health'; readonly health: Health; readonly reason: string }
+  /** Whether enough peers see this node alive and passing. */
+  | { readonly type: 'confirmed'; readonly enough: boolean; readonly reason: string }
+  /** The release is committed. */
+  | { readonly type: 'released' }
+  /** The release is not committed: `gone` when the register no longer holds the permit, otherwise it is to be tried again. */
+  | { readonly type: 'not-released'; readonly gone: boolean; readonly reason: string }
+
+export type Effect =
+  | { readonly type: 'wakeAt'; readonly at: Millis }
+  /** Fetch, verify and unpack into the slot that is not current. Holds nothing; may take as long as it takes. */
+  | { readonly type: 'stage'; readonly image: Digest }
+  | { readonly type: 'ask-ready'; readonly image: Digest }
+  | { readonly type: 'ask-permit' }
+  /** fsync before answering `intent-persisted`; null forgets it. */
+  | { readonly type: 'persist-intent'; readonly intent: Intent | null }
+  | { readonly type: 'drain'; readonly image: Digest }
+  | { readonly type: 'reread' }
+  /** It was drained, or partly, and does not go down after all: put it back in service. */
+  | { readonly type: 'undrain' }
+  /** Make the slot with this image current and run it. Not begun after `actBy`: then the answer is `flip-failed`. */
+  | { readonly type: 'flip'; readonly image: Digest; readonly actBy: Millis | null }
+  | { readonly type: 'confirm' }
+  | {
+      readonly type: 'release'
+      readonly token: number
+      readonly outcome: 'ok' | 'rolledback' | 'skipped'
+      readonly reason: string
+    }
+  /** This node already runs what is wanted: say so to the ledger. */
+  | { readonly type: 'already' }
+  /** The layer's state changed, for vitals and the log. */
+  | { readonly type: 'state'; readonly state: LayerState; readonly reason: string }

@@ -1,0 +1,10 @@
+// An ordinary web server: it knows nothing of fleetd. It finishes open requests when told to stop.
+const http = require('node:http')
+
+const VERSION = 'v3'
+const server = http.createServer((request, response) => {
+  response.writeHead(500, { 'content-type': 'text/plain', connection: 'close' })
+  response.end(VERSION + '\n')
+})
+server.listen(Number(process.env.PORT), '127.0.0.1')
+process.on('SIGTERM', () => server.close(() => process.exit(0)))
