@@ -2,7 +2,7 @@
 const http = require('node:http')
 
 const VERSION = 'v2'
-const server = http.createServer((request, response) => {
+const server = http.createServer((_request, response) => {
   response.writeHead(200, { 'content-type': 'text/plain', connection: 'close' })
   response.end(VERSION + '\n')
 })
