@@ -1,0 +1,3 @@
+// Every comparison, one after another: `npm run bench`.
+await import('./cli.ts')
+await import('./idle.ts')
