@@ -20,6 +20,8 @@ export const LIMITS = {
   /** A plan names its whole roster: about 60 bytes a node. */
   plan: 256 * 1024,
   order: 4 * 1024,
+  /** A ledger's value: a few permits, three bitmaps of the roster, and lists of digests. */
+  ledgerValue: 64 * 1024,
   revocation: 2 * 1024,
   endorsement: 1024,
   manifest: 64 * 1024,
