@@ -1,0 +1,99 @@
+import type { Stream } from '@libp2p/interface'
+import { FleetError, LIMITS, type NodeId } from '../../protocol/index.ts'
+import { type Frames, frames, nextFrame } from './frames.ts'
+import type { Channel } from './network.ts'
+import type { Session, Sessions } from './sessions.ts'
+
+export const CHANNEL_PROTOCOL = '/fleetd/channel/1'
+
+const LIMITS_PER_PEER = { maxInboundStreams: 64, maxOutboundStreams: 64 }
+/** How long an opener may take to name the service. */
+const OPEN_TIMEOUT = 10_000
+
+/** Takes the channels that admitted peers open; one for an unknown service is reset. */
+export function acceptFrom(
+  sessions: Sessions,
+  handlers: ReadonlyMap<string, (channel: Channel) => void>,
+): Promise<void> {
+  return sessions.handle(
+    CHANNEL_PROTOCOL,
+    async (session, stream) => {
+      const over = frames(stream, LIMITS.channelFrame)
+      const service = await nextFrame(over, AbortSignal.timeout(OPEN_TIMEOUT))
+      const handler = service === undefined ? undefined : handlers.get(Buffer.from(service).toString())
+      if (handler === undefined) throw new FleetError('not-found', 'no such service')
+      handler(channelOver(session.peer, over))
+    },
+    LIMITS_PER_PEER,
+  )
+}
+
+/** Opens a channel over an admitted connection. Rejects `unavailable`, or `timeout` when `signal` is aborted first. */
+export async function openOver(session: Session, service: string, signal: AbortSignal): Promise<Channel> {
+  let stream: Stream | undefined
+  try {
+    stream = await session.connection.newStream(CHANNEL_PROTOCOL, { signal })
+    const over = frames(stream, LIMITS.channelFrame)
+    await over.send(Buffer.from(service))
+    return channelOver(session.peer, over)
+  } catch (cause) {
+    stream?.abort(new Error('channel not opened'))
+    const code = signal.aborted ? 'timeout' : 'unavailable'
+    throw new FleetError(code, `no channel ${service} to ${session.peer}: ${String(cause)}`, { cause })
+  }
+}
+
+function channelOver(peer: NodeId, over: Frames): Channel {
+  let closed = false
+
+  // One frame is read ahead, so that the peer's end is noticed by somebody who only sends.
+  const read = () => {
+    const next = over.incoming.next()
+    next.then(({ done }) => done === true && finish(), finish)
+    return next
+  }
+  const finish = () => {
+    if (closed) return
+    closed = true
+    over.abort(new Error('the channel is closed'))
+  }
+  let ahead = read()
+  async function* incoming(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      for (;;) {
+        // A reset and an end are the same to a reader: no more frames come. What it needs to know is in the frames.
+        const { done, value } = await ahead.catch(() => ({ done: true as const, value: undefined }))
+        if (done === true || value === undefined) return
+        ahead = read()
+        yield value
+      }
+    } finally {
+      close()
+    }
+  }
+  const close = () => {
+    if (closed) return
+    closed = true
+    // What was sent still leaves; then a reset frees the stream, however much the peer still wants to send.
+    void over.end().then(() => over.abort(new Error('the channel is closed')))
+  }
+
+  return {
+    peer,
+    frames: incoming(),
+    async send(frame) {
+      if (closed) throw new FleetError('unavailable', `the channel to ${peer} is closed`)
+      if (frame.byteLength > LIMITS.channelFrame)
+        throw new FleetError(
+          'too-large',
+          `a channel frame has at most ${LIMITS.channelFrame} bytes, not ${frame.byteLength}`,
+        )
+      try {
+        await over.send(frame)
+      } catch (cause) {
+        throw new FleetError('unavailable', `the channel to ${peer} was closed`, { cause })
+      }
+    },
+    close,
+  }
+}

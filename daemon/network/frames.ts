@@ -1,0 +1,163 @@
+import type { Stream } from '@libp2p/interface'
+import { decode, encode } from 'it-length-prefixed'
+import { pipe } from 'it-pipe'
+import type { Uint8ArrayList } from 'uint8arraylist'
+import { FleetError } from '../../protocol/index.ts'
+
+/** A libp2p stream as length-prefixed frames. */
+export interface Frames {
+  /** The peer's frames. Ends when the peer ends its side or the connection goes; throws on a reset, and `corrupt` on a malformed frame or one over the limit. */
+  readonly incoming: AsyncGenerator<Uint8Array, void, undefined>
+  /** Resolves when our side is over: ended by us, reset by the peer, or gone with the connection. Never rejects. */
+  readonly over: Promise<void>
+  /** Bytes that were given to `send` and that the transport has not taken yet. */
+  readonly queuedBytes: number
+  /** Resolves once the transport took the frame, so that awaiting it is back-pressure. Rejects when the stream ends first. */
+  send(frame: Uint8Array): Promise<void>
+  /** Sends what is queued, then ends our side. Resolves when that is done or the stream is gone; never rejects. */
+  end(): Promise<void>
+  /** Ends both sides at once; the peer sees a reset. */
+  abort(reason: Error): void
+}
+
+export function frames(stream: Stream, maxFrame: number): Frames {
+  const outbox = createOutbox()
+  const over = pipe(outbox.source, stream.sink).then(
+    () => outbox.fail(new Error('the stream was closed')),
+    (error: unknown) => outbox.fail(error instanceof Error ? error : new Error(String(error))),
+  )
+  return {
+    incoming: pipe(
+      stream.source,
+      source => decode(source, { maxDataLength: maxFrame, maxLengthLength: 5 }),
+      async function* (source) {
+        try {
+          for await (const frame of source) yield frame.subarray()
+        } catch (error) {
+          throw isMalformed(error) ? new FleetError('corrupt', `malformed frame: ${error.message}`) : error
+        }
+      },
+    ),
+    over,
+    get queuedBytes() {
+      return outbox.queuedBytes
+    },
+    send: frame => outbox.push(encode.single(frame)),
+    end() {
+      outbox.end()
+      return over
+    },
+    abort(reason) {
+      outbox.fail(reason)
+      stream.abort(reason)
+    },
+  }
+}
+
+/** The bytes were read and make no sense, as opposed to a stream that was cut in the middle of a frame. */
+function isMalformed(error: unknown): error is Error {
+  return error instanceof Error && /^Invalid(MessageLength|DataLength|DataLengthLength)Error$/.test(error.name)
+}
+
+/** The one next frame; undefined when the peer ended its side. `signal` aborts the stream. */
+export async function nextFrame(from: Frames, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  const abort = () => from.abort(new Error('gave up waiting for the peer'))
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    const { value } = await from.incoming.next()
+    return value ?? undefined
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+interface Outbox {
+  readonly source: AsyncIterable<Uint8ArrayList>
+  readonly queuedBytes: number
+  push(bytes: Uint8ArrayList): Promise<void>
+  end(): void
+  fail(reason: Error): void
+}
+
+/**
+ * A queue whose `push` resolves when its reader comes back for the next item, which is when libp2p has put the previous
+ * one on the wire or into its window. An explicit iterator and no async generator: `return` must end a waiting `next`,
+ * because that is how libp2p ends a sink.
+ */
+function createOutbox(): Outbox {
+  type Item = { bytes: Uint8ArrayList; sent: () => void; failed: (reason: Error) => void }
+  const queue: Item[] = []
+  let taken: Item | undefined
+  let waiting: ((result: IteratorResult<Uint8ArrayList>) => void) | undefined
+  let state: 'open' | 'ending' | 'closed' = 'open'
+  let queuedBytes = 0
+  let reason = new Error('the stream was closed')
+
+  const done = { done: true, value: undefined } as const
+  const settleTaken = () => {
+    if (taken === undefined) return
+    queuedBytes -= taken.bytes.byteLength
+    taken.sent()
+    taken = undefined
+  }
+  const take = (item: Item): IteratorResult<Uint8ArrayList> => {
+    taken = item
+    return { done: false, value: item.bytes }
+  }
+  const fail = (error: Error) => {
+    if (state === 'closed') return
+    state = 'closed'
+    reason = error
+    const lost = [...(taken === undefined ? [] : [taken]), ...queue.splice(0)]
+    taken = undefined
+    queuedBytes = 0
+    for (const item of lost) item.failed(error)
+    waiting?.(done)
+    waiting = undefined
+  }
+  const iterator: AsyncIterator<Uint8ArrayList> = {
+    async next() {
+      settleTaken()
+      const item = queue.shift()
+      if (item !== undefined) return take(item)
+      if (state === 'open') {
+        return new Promise(resolve => {
+          waiting = resolve
+        })
+      }
+      return done
+    },
+    async return() {
+      fail(reason)
+      return done
+    },
+  }
+
+  return {
+    source: { [Symbol.asyncIterator]: () => iterator },
+    get queuedBytes() {
+      return queuedBytes
+    },
+    push(bytes) {
+      if (state !== 'open') return Promise.reject(reason)
+      queuedBytes += bytes.byteLength
+      return new Promise((sent, failed) => {
+        const item = { bytes, sent, failed }
+        if (waiting === undefined) {
+          queue.push(item)
+          return
+        }
+        waiting(take(item))
+        waiting = undefined
+      })
+    },
+    end() {
+      if (state !== 'open') return
+      state = 'ending'
+      waiting?.(done)
+      waiting = undefined
+    },
+    fail,
+  }
+}

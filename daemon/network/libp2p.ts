@@ -1,0 +1,251 @@
+import './promise-with-resolvers.ts'
+import { randomBytes } from 'node:crypto'
+import type { Logger } from 'pino'
+import { type Address, FleetError, type KeyPair, type NodeId, nodeIdOf } from '../../protocol/index.ts'
+import type { Endpoint } from './address.ts'
+import { acceptFrom, openOver } from './channels.ts'
+import { dial } from './dial.ts'
+import { contained, throttled } from './events.ts'
+import { createGossip, type Gossip } from './gossip.ts'
+import { createLinks, type Links } from './links.ts'
+import { announce } from './mdns.ts'
+import type { Admission, Channel, Network, NetworkEvents, RequestHandler } from './network.ts'
+import { DialError } from './network.ts'
+import { createNode, listen, type Node, reachableAt } from './node.ts'
+import { ask, serveRequests } from './rpc.ts'
+import { createSessions, type Session, type Sessions } from './sessions.ts'
+
+export interface Libp2pNetworkOptions {
+  readonly key: KeyPair
+  /** `HOST:PORT`, `[IPV6]:PORT` or a multiaddr; port 0 picks one. */
+  readonly listen: readonly string[]
+  /** What others are told to dial, in the same forms; empty for what is listened on. */
+  readonly advertise: readonly string[]
+  /** Announce ourselves to our fleet on the LAN and look for it there. */
+  readonly mdns: boolean
+  /** Never dial, accept or advertise anything but private, loopback and link-local addresses. */
+  readonly lanOnly: boolean
+  readonly admission: Admission
+  readonly log: Logger
+}
+
+/** An admitted connection that carries neither a link nor a stream is closed after one to two of these, in milliseconds. */
+const IDLE_SWEEP = 30_000
+/** `heard` is called at most once in this time for one peer, in milliseconds: finer than any probe interval. */
+const HEARD_EVERY = 200
+
+/** Everything that exists between `start` and `stop`. */
+interface Running {
+  readonly node: Node
+  bound: readonly Endpoint[]
+  readonly sessions: Sessions
+  readonly links: Links
+  readonly events: NetworkEvents
+  readonly sweep: NodeJS.Timeout
+  /** Of the fleet that we belong to now. */
+  presence: Presence | undefined
+}
+
+/** What a fleet's member shows of itself beyond its connections. */
+interface Presence {
+  readonly fleet: string
+  readonly gossip: Gossip
+  readonly silence: () => Promise<void>
+}
+
+/** The `Network` of a daemon, over libp2p: TCP, noise, yamux, gossipsub and mDNS. */
+export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
+  const { key, admission, log, lanOnly } = options
+  const self = nodeIdOf(key.publicKey)
+  const boot = randomBytes(8).toString('hex')
+  const requestHandlers = new Map<string, RequestHandler>()
+  const channelHandlers = new Map<string, (channel: Channel) => void>()
+  const linked = new Map<NodeId, Session>()
+  /** One dial per peer at a time; the others wait and look again. */
+  const dialing = new Map<NodeId, Promise<unknown>>()
+  let state: 'new' | 'running' | 'stopped' = 'new'
+  let running: Running | undefined
+  /** Changes of presence, one after the other. */
+  let changes: Promise<void> = Promise.resolve()
+
+  async function start(given: NetworkEvents): Promise<void> {
+    if (state !== 'new') throw new FleetError('internal', 'a network is started once')
+    state = 'running'
+    const events = contained(given, log, () => running !== undefined)
+    const node = await createNode(options)
+    try {
+      const heard = throttled(HEARD_EVERY, events.heard)
+      const sessions = await createSessions({ libp2p: node.libp2p, self, boot, admission, log, heard })
+      const links = await createLinks(sessions, self, linkEvents(events), log)
+      await serveRequests(sessions, requestHandlers)
+      await acceptFrom(sessions, channelHandlers)
+      const sweep = setInterval(() => closeIdle(sessions, links), IDLE_SWEEP)
+      sweep.unref()
+      running = { node, bound: [], sessions, links, events, sweep, presence: undefined }
+      // Nobody can come in before we listen, which is therefore last.
+      await changePresence(running)
+      running.bound = await listen(node, options.listen, log)
+    } catch (error) {
+      await stop()
+      await node.libp2p.stop()
+      throw error
+    }
+  }
+
+  function linkEvents(events: NetworkEvents) {
+    return {
+      up(session: Session) {
+        linked.set(session.peer, session)
+        running?.presence?.gossip.join(session)
+        events.linkUp(session.peer)
+      },
+      down(session: Session, cause: 'closed' | 'reset') {
+        linked.delete(session.peer)
+        running?.presence?.gossip.leave(session)
+        events.linkDown(session.peer, cause)
+      },
+      frame: events.frame,
+    }
+  }
+
+  /** Shows us to the fleet that our credentials are of, and to no other. */
+  function changePresence(of: Running): Promise<void> {
+    changes = changes.then(async () => {
+      const fleet = running === of ? admission.credentials()?.fleet : undefined
+      if (of.presence?.fleet === fleet) return
+      const old = of.presence
+      of.presence = undefined
+      await old?.silence()
+      await old?.gossip.stop()
+      if (fleet === undefined) return
+      const gossip = await createGossip(of.node, of.sessions, fleet, of.events.gossip, log)
+      const silence = options.mdns
+        ? await announce(of.node, fleet, addresses, of.events.discovered, log)
+        : async () => {}
+      of.presence = { fleet, gossip, silence }
+      for (const session of linked.values()) gossip.join(session)
+    })
+    changes = changes.catch(error => log.error({ reason: String(error) }, 'gossip could not be started'))
+    return changes
+  }
+
+  async function stop(): Promise<void> {
+    state = 'stopped'
+    const last = running
+    running = undefined
+    if (last === undefined) return
+    clearInterval(last.sweep)
+    await Promise.all(last.links.peers().map(peer => last.links.close(peer)))
+    await changePresence(last)
+    await last.node.libp2p.stop()
+  }
+
+  function addresses(): readonly Address[] {
+    return reachableAt(running?.bound ?? [], options.advertise, lanOnly)
+  }
+
+  function use(): Running {
+    if (running === undefined) throw new FleetError('unavailable', 'the network is not running')
+    return running
+  }
+
+  /** An admitted connection to `node`, made at `at` when there is none. */
+  async function sessionWith(
+    of: Running,
+    node: NodeId | undefined,
+    at: readonly Address[],
+    signal: AbortSignal,
+  ): Promise<Session> {
+    const have = () => (node === undefined ? undefined : (linked.get(node) ?? of.sessions.of(node)[0]))
+    while (node !== undefined && dialing.has(node) && have() === undefined) {
+      if (signal.aborted) throw new DialError('aborted', 'the dial was cancelled')
+      await dialing.get(node)?.catch(() => {})
+    }
+    const existing = have()
+    if (existing !== undefined) return existing
+    if (admission.credentials() === undefined)
+      throw new DialError('stranger', 'this daemon belongs to no fleet yet, so nobody would admit it')
+    if (node === self) throw new DialError('stranger', 'that is this daemon itself')
+    const attempt = dial({ libp2p: of.node.libp2p, sessions: of.sessions, lanOnly }, node, at, signal)
+    if (node === undefined) return attempt
+    dialing.set(node, attempt)
+    try {
+      return await attempt
+    } finally {
+      dialing.delete(node)
+    }
+  }
+
+  async function sessionForCall(
+    node: NodeId,
+    { signal, addresses: at = [] }: { signal: AbortSignal; addresses?: readonly Address[] },
+  ): Promise<Session> {
+    try {
+      return await sessionWith(use(), node, at, signal)
+    } catch (error) {
+      if (!(error instanceof DialError)) throw error
+      const code = error.failure === 'timeout' || error.failure === 'aborted' ? 'timeout' : 'unavailable'
+      throw new FleetError(code, `${node} cannot be asked: ${error.message}`, { cause: error })
+    }
+  }
+
+  async function connect(node: NodeId | undefined, at: readonly Address[], signal: AbortSignal): Promise<NodeId> {
+    const of = use()
+    if (node !== undefined && of.links.has(node)) return node
+    const session = await sessionWith(of, node, at, signal)
+    try {
+      await of.links.open(session)
+      return session.peer
+    } catch (cause) {
+      if (signal.aborted) throw new DialError('aborted', 'the dial was cancelled', { cause })
+      // The connection may have died without a word since it was made; the next attempt shall make a new one.
+      session.abort(new Error('no link over it'))
+      throw new DialError('timeout', `${session.peer} was reached but opened no link`, { cause })
+    }
+  }
+
+  async function disconnect(node: NodeId): Promise<void> {
+    const of = use()
+    const sessions = [...of.sessions.of(node)]
+    for (const session of sessions) session.retire()
+    await of.links.close(node)
+    for (const session of sessions) session.close()
+  }
+
+  return {
+    self,
+    addresses,
+    start,
+    stop,
+    reconsider() {
+      if (running === undefined) return
+      running.sessions.reconsider()
+      void changePresence(running)
+    },
+    connect,
+    disconnect: node => void (running !== undefined && disconnect(node)),
+    links: () => running?.links.peers() ?? [],
+    send: (node, frame) => running?.links.send(node, frame) ?? false,
+    publish: (topic, message) => running?.presence?.gossip.publish(topic, message),
+    async request(node, service, body, given) {
+      return ask(await sessionForCall(node, given), service, body, given.signal)
+    },
+    serve: (service, handler) => void requestHandlers.set(service, handler),
+    async openChannel(node, service, given) {
+      return openOver(await sessionForCall(node, given), service, given.signal)
+    },
+    acceptChannels: (service, handler) => void channelHandlers.set(service, handler),
+  }
+}
+
+const idle = new WeakSet<Session>()
+
+/** Closes connections that were made for a request or a channel and have not been used since the sweep before. */
+function closeIdle(sessions: Sessions, links: Links): void {
+  for (const session of [...sessions.all()]) {
+    const used = links.has(session.peer) || session.connection.streams.length > 0
+    if (used) idle.delete(session)
+    else if (idle.has(session)) session.close()
+    else idle.add(session)
+  }
+}
