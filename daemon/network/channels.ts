@@ -9,6 +9,8 @@ export const CHANNEL_PROTOCOL = '/fleetd/channel/1'
 const LIMITS_PER_PEER = { maxInboundStreams: 64, maxOutboundStreams: 64 }
 /** How long an opener may take to name the service. */
 const OPEN_TIMEOUT = 10_000
+/** How long a closed channel waits for its peer to have read the end of it. */
+const LINGER = 5_000
 
 /** Takes the channels that admitted peers open; one for an unknown service is reset. */
 export function acceptFrom(
@@ -45,6 +47,24 @@ export async function openOver(session: Session, service: string, signal: AbortS
 
 function channelOver(peer: NodeId, over: Frames): Channel {
   let closed = false
+  let byPeer = false
+  let wake = () => {}
+
+  /** The peer is done with the channel: nothing more can be sent, and what it sent before can still be read. */
+  const finish = () => {
+    if (closed) return
+    closed = true
+    byPeer = true
+    over.abort(new Error('the peer closed the channel'))
+  }
+  const close = () => {
+    if (closed) return
+    closed = true
+    wake()
+    // What was sent still leaves. The peer resets the stream when it has read the end; one that does not is helped.
+    const help = () => over.abort(new Error('the channel is closed'))
+    void over.end().then(() => setTimeout(help, LINGER).unref())
+  }
 
   // One frame is read ahead, so that the peer's end is noticed by somebody who only sends.
   const read = () => {
@@ -52,30 +72,25 @@ function channelOver(peer: NodeId, over: Frames): Channel {
     next.then(({ done }) => done === true && finish(), finish)
     return next
   }
-  const finish = () => {
-    if (closed) return
-    closed = true
-    over.abort(new Error('the channel is closed'))
-  }
   let ahead = read()
+  /** The next frame; undefined once there is none, or this end was closed. */
+  const nextAhead = () =>
+    new Promise<Uint8Array | undefined>(resolve => {
+      wake = () => resolve(undefined)
+      // A reset and an end are the same to a reader: no more frames come. What it needs to know is in the frames.
+      ahead.then(({ value }) => resolve(value ?? undefined), wake)
+    })
   async function* incoming(): AsyncGenerator<Uint8Array, void, undefined> {
     try {
-      for (;;) {
-        // A reset and an end are the same to a reader: no more frames come. What it needs to know is in the frames.
-        const { done, value } = await ahead.catch(() => ({ done: true as const, value: undefined }))
-        if (done === true || value === undefined) return
+      while (!closed || byPeer) {
+        const frame = await nextAhead()
+        if (frame === undefined) return
         ahead = read()
-        yield value
+        yield frame
       }
     } finally {
       close()
     }
-  }
-  const close = () => {
-    if (closed) return
-    closed = true
-    // What was sent still leaves; then a reset frees the stream, however much the peer still wants to send.
-    void over.end().then(() => over.abort(new Error('the channel is closed')))
   }
 
   return {

@@ -3,6 +3,7 @@ import { decode, encode } from 'it-length-prefixed'
 import { pipe } from 'it-pipe'
 import type { Uint8ArrayList } from 'uint8arraylist'
 import { FleetError } from '../../protocol/index.ts'
+import { onStreamEnd } from './muxer.ts'
 
 /** A libp2p stream as length-prefixed frames. */
 export interface Frames {
@@ -22,10 +23,9 @@ export interface Frames {
 
 export function frames(stream: Stream, maxFrame: number): Frames {
   const outbox = createOutbox()
-  const over = pipe(outbox.source, stream.sink).then(
-    () => outbox.fail(new Error('the stream was closed')),
-    (error: unknown) => outbox.fail(error instanceof Error ? error : new Error(String(error))),
-  )
+  const lost = (cause?: unknown) => outbox.fail(new Error('the stream was closed', { cause }))
+  pipe(outbox.source, stream.sink).then(() => lost(), lost)
+  onStreamEnd(stream, lost)
   return {
     incoming: pipe(
       stream.source,
@@ -38,14 +38,14 @@ export function frames(stream: Stream, maxFrame: number): Frames {
         }
       },
     ),
-    over,
+    over: outbox.over,
     get queuedBytes() {
       return outbox.queuedBytes
     },
     send: frame => outbox.push(encode.single(frame)),
     end() {
       outbox.end()
-      return over
+      return outbox.over
     },
     abort(reason) {
       outbox.fail(reason)
@@ -73,6 +73,8 @@ export async function nextFrame(from: Frames, signal: AbortSignal): Promise<Uint
 }
 
 interface Outbox {
+  /** Resolves once nothing can be pushed any more and nothing is left to be taken. */
+  readonly over: Promise<void>
   readonly source: AsyncIterable<Uint8ArrayList>
   readonly queuedBytes: number
   push(bytes: Uint8ArrayList): Promise<void>
@@ -93,6 +95,11 @@ function createOutbox(): Outbox {
   let state: 'open' | 'ending' | 'closed' = 'open'
   let queuedBytes = 0
   let reason = new Error('the stream was closed')
+
+  let finished!: () => void
+  const over = new Promise<void>(resolve => {
+    finished = resolve
+  })
 
   const done = { done: true, value: undefined } as const
   const settleTaken = () => {
@@ -115,6 +122,7 @@ function createOutbox(): Outbox {
     for (const item of lost) item.failed(error)
     waiting?.(done)
     waiting = undefined
+    finished()
   }
   const iterator: AsyncIterator<Uint8ArrayList> = {
     async next() {
@@ -135,6 +143,7 @@ function createOutbox(): Outbox {
   }
 
   return {
+    over,
     source: { [Symbol.asyncIterator]: () => iterator },
     get queuedBytes() {
       return queuedBytes

@@ -17,10 +17,21 @@ const STRANGER_STREAMS = 6
 const MEMBER_STREAMS = 512
 
 const guards = new WeakMap<Stream, Guard>()
+const endings = new WeakMap<Stream, () => void>()
 
 /** The guard of the connection that this stream, on which nothing has been refused, runs over. */
 export function guardOf(stream: Stream): Guard | undefined {
   return guards.get(stream)
+}
+
+/**
+ * Calls `listener` when the stream is over on both sides: ended, reset, or gone with its connection. Needed because
+ * multistream-select puts a queue between a writer and its stream, and that queue never tells the writer of a reset. One
+ * listener a stream.
+ */
+export function onStreamEnd(stream: Stream, listener: () => void): void {
+  if (stream.timeline.close !== undefined) listener()
+  else endings.set(stream, listener)
 }
 
 /** yamux, with a stranger held to a handful of streams and a tap on arriving bytes. */
@@ -48,6 +59,10 @@ export function guardedYamux(): (components: { logger: ComponentLogger }) => Str
         }
         const muxer = factory.createStreamMuxer({
           ...init,
+          onStreamEnd(stream) {
+            endings.get(stream)?.()
+            init.onStreamEnd?.(stream)
+          },
           onIncomingStream(stream) {
             opened++
             if (!admitted && opened > STRANGER_STREAMS) {
