@@ -21,6 +21,8 @@ export interface Permit {
 /** The whole state of a group's ledger: the value of its CASPaxos register. Small: a plan's roster is referred to by digest. */
 export interface LedgerValue {
   readonly group: string
+  /** Grows by one with every transition: orders what is heard of the ledger by hearsay. */
+  readonly version: number
   /** The configuration that `voters` are of. Every epoch is a register of its own, whose first value is the closing value of the one before. */
   readonly epoch: number
   readonly voters: readonly NodeId[]
@@ -40,8 +42,8 @@ export interface LedgerValue {
   readonly ok: Uint8Array
   readonly failed: Uint8Array
   readonly writtenOff: Uint8Array
-  /** What the group runs: the image of the last generation that was done and not undone. */
-  readonly target: Digest | null
+  /** What each layer of the group runs: the image of the last generation that was done and not undone. */
+  readonly targets: Readonly<Record<string, Digest>>
   /** Images that failed here; not activated again without `force`. */
   readonly denied: readonly Digest[]
   /** Identities that were written off: they get no permit ever again. */

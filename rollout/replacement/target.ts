@@ -1,4 +1,5 @@
 import type { Digest, Millis, NodeId, Plan, Statement } from '../../protocol/index.ts'
+import { hasBit } from '../ledger/bits.ts'
 import type { LedgerValue, PermitKind } from '../ledger/value.ts'
 
 /** What the ledger wants of this node's layer, and whether it may ask for a permit now. */
@@ -30,8 +31,6 @@ export interface Situation {
   readonly plan: Statement<Plan> | undefined
 }
 
-const bit = (bits: Uint8Array, index: number): boolean => ((bits[index >> 3] ?? 0) & (1 << (index & 7))) !== 0
-
 const nothing = (reason: string): Move => ({ type: 'nothing', reason })
 
 /** What this node should do about the ledger as it last heard of it. Pure; the whole of `explain` hangs on its sentences. */
@@ -62,8 +61,8 @@ export function next(situation: Situation): Move {
     if (index < 0) return nothing(`plan ${body.generation} does not name this node`)
     if (now > body.notAfter)
       return nothing(`plan ${body.generation} expired on ${new Date(body.notAfter).toISOString()}`)
-    if (bit(value.ok, index)) return nothing(`it has done its part of generation ${body.generation}`)
-    if (bit(value.failed, index))
+    if (hasBit(value.ok, index)) return nothing(`it has done its part of generation ${body.generation}`)
+    if (hasBit(value.failed, index))
       return nothing(`it failed in generation ${body.generation} and is back on the image before`)
     if (current === body.image) return { type: 'already' }
     const canariesFirst = phase === 'canary' && index >= body.canary
@@ -75,7 +74,7 @@ export function next(situation: Situation): Move {
 
   function backward({ value }: Situation, plan: Statement<Plan>, index: number): Move {
     const { previous, generation } = plan.body
-    if (index < 0 || !bit(value.ok, index))
+    if (index < 0 || !hasBit(value.ok, index))
       return nothing(`generation ${generation} is being undone; this node has nothing to undo`)
     if (previous === null) return nothing(`generation ${generation} has no image before it to go back to`)
     if (current === previous) return { type: 'already' }
@@ -90,7 +89,8 @@ export function next(situation: Situation): Move {
     turn: boolean,
     waitingFor: string,
   ): Wanted {
-    const room = value.permits.length < plan.body.maxUnavailable
+    // A permit that it was granted right before its daemon was killed is still its own: asking again gives the same one.
+    const room = value.permits.length < plan.body.maxUnavailable || value.permits.some(permit => permit.node === node)
     const paused = value.phase === 'paused'
     return {
       plan: plan.id,
@@ -114,8 +114,8 @@ export function next(situation: Situation): Move {
     let before = 0
     for (const [index, other] of plan.body.roster.entries()) {
       if (other === node) break
-      const ok = bit(value.ok, index)
-      const pending = kind === 'revert' ? ok : !ok && !bit(value.failed, index) && !bit(value.writtenOff, index)
+      const ok = hasBit(value.ok, index)
+      const pending = kind === 'revert' ? ok : !ok && !hasBit(value.failed, index) && !hasBit(value.writtenOff, index)
       if (pending && !value.permits.some(permit => permit.node === other)) before += 1
     }
     return before

@@ -1,0 +1,133 @@
+import type { Logger } from 'pino'
+import {
+  LIMITS,
+  type Millis,
+  NOTICE,
+  type NodeId,
+  type Notice,
+  nodeIdOf,
+  open,
+  type Random,
+  type Statement,
+} from '../../protocol/index.ts'
+import { type Action, decodeValue, encodeValue, isOver, type LedgerValue } from '../../rollout/index.ts'
+import type { Verdict } from '../network/index.ts'
+import type { Trust } from '../trust/index.ts'
+import type { LedgerAccess, Proposal } from './access.ts'
+
+/** How often a node reads its group's ledger although nobody told it of a change: while a generation is active, and otherwise. */
+const READ_EVERY = { active: 5_000, quiet: 60_000 }
+/** Above this many members the reads of all together are kept at the same rate. */
+const UNSTRETCHED = 50
+
+export interface Groups {
+  /** The last known value; undefined until something was heard. */
+  known(group: string): LedgerValue | undefined
+  /** Reads by quorum and takes note. */
+  read(group: string, signal: AbortSignal): Promise<LedgerValue | null>
+  propose(group: string, action: Action, signal: AbortSignal): Promise<Proposal>
+  /** Takes a gossiped notice. */
+  gossip(message: Uint8Array): Verdict
+  /** The ledger of this group is read from time to time, and told about. */
+  follow(group: string): void
+  stop(): void
+}
+
+export interface GroupsInit {
+  readonly trust: Trust
+  readonly access: (group: string) => LedgerAccess
+  readonly members: () => { count: number; knows: (node: NodeId) => boolean }
+  publish(message: Uint8Array): void
+  readonly onValue: (value: LedgerValue) => void
+  readonly now: () => Millis
+  readonly random: Random
+  readonly log: Logger
+}
+
+/** What this node knows of the ledgers: from its own reads and writes, and from what others tell. */
+export function createGroups(init: GroupsInit): Groups {
+  const { trust, now, random, log } = init
+  const values = new Map<string, LedgerValue>()
+  const timers = new Map<string, NodeJS.Timeout>()
+  const stopping = new AbortController()
+
+  /** Takes a value unless a newer one is known. True when it was news. */
+  const learn = (value: LedgerValue): boolean => {
+    const before = values.get(value.group)
+    if (before !== undefined && !newer(value, before)) return false
+    values.set(value.group, value)
+    init.onValue(value)
+    return true
+  }
+
+  const tell = (value: LedgerValue): void => {
+    const notice: Notice = { group: value.group, epoch: value.epoch, version: value.version, value: encodeValue(value) }
+    init.publish(trust.sign(NOTICE, notice).bytes)
+  }
+
+  const read = async (group: string, signal: AbortSignal): Promise<LedgerValue | null> => {
+    const value = await init.access(group).read(signal)
+    if (value !== null) learn(value)
+    return value
+  }
+
+  const schedule = (group: string): void => {
+    if (stopping.signal.aborted) return
+    const value = values.get(group)
+    const base = value !== undefined && !isOver(value.phase) ? READ_EVERY.active : READ_EVERY.quiet
+    const stretched = base * Math.max(1, init.members().count / UNSTRETCHED)
+    const wait = value === undefined ? random.int(1_000) : stretched / 2 + random.int(stretched)
+    clearTimeout(timers.get(group))
+    timers.set(
+      group,
+      setTimeout(() => {
+        read(group, stopping.signal)
+          .catch(error => log.debug({ group, err: error }, 'the ledger could not be read'))
+          .finally(() => schedule(group))
+      }, wait),
+    )
+  }
+
+  return {
+    known: group => values.get(group),
+    read,
+    async propose(group, action, signal) {
+      const answer = await init.access(group).propose(action, signal)
+      if (answer.type === 'no-quorum') return answer
+      if (learn(answer.value) && answer.type === 'committed') tell(answer.value)
+      if (timers.has(group)) schedule(group)
+      return answer
+    },
+    gossip(message) {
+      let notice: Statement<Notice>
+      let value: LedgerValue
+      try {
+        notice = open(NOTICE, trust.demand().fleet, message)
+        value = decodeValue(notice.body.value)
+      } catch {
+        return 'reject'
+      }
+      // A member that we have not met yet may well be one; what it says spreads through those who know it.
+      if (!notice.signers.every(signer => init.members().knows(nodeIdOf(signer)))) return 'ignore'
+      if (
+        value.group !== notice.body.group ||
+        value.epoch !== notice.body.epoch ||
+        value.version !== notice.body.version
+      )
+        return 'reject'
+      if (notice.clock > now() + LIMITS.clockSkew) return 'reject'
+      return learn(value) ? 'accept' : 'ignore'
+    },
+    follow(group) {
+      if (!timers.has(group)) schedule(group)
+    },
+    stop() {
+      stopping.abort()
+      for (const timer of timers.values()) clearTimeout(timer)
+    },
+  }
+}
+
+function newer(a: LedgerValue, b: LedgerValue): boolean {
+  return a.epoch !== b.epoch ? a.epoch > b.epoch : a.version > b.version
+}

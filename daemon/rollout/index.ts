@@ -1,0 +1,15 @@
+// How this host takes part in rollouts: one replacement machine a layer, the ledgers it reads and votes in, and the plans it knows.
+// It decides nothing: the machines of rollout/ do, and this folder carries their effects out.
+// It knows the network through `Network` and the members through `MemberLookup`.
+export type { LedgerAccess, Proposal } from './access.ts'
+export { createGroups, type Groups } from './groups.ts'
+export { createLayer, type Layer } from './layer.ts'
+export { createPlans, type Plans } from './plans.ts'
+export {
+  askForConfirmation,
+  createRollouts,
+  type Draft,
+  type MemberLookup,
+  type RolloutStatus,
+  type Rollouts,
+} from './rollouts.ts'

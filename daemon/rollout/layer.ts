@@ -1,0 +1,266 @@
+import type { Logger } from 'pino'
+import {
+  type Digest,
+  type Health,
+  type LayerStatus,
+  type Millis,
+  type NodeId,
+  type Plan,
+  type Random,
+  type Statement,
+  toFleetError,
+} from '../../protocol/index.ts'
+import {
+  createReplacement,
+  type Intent,
+  type LedgerValue,
+  type Replacement,
+  type ReplacementEffect,
+  type ReplacementInput,
+} from '../../rollout/index.ts'
+import type { Driver } from '../drivers/index.ts'
+import type { LedgerAccess } from './access.ts'
+
+export interface LayerInit {
+  readonly layer: string
+  readonly node: NodeId
+  readonly zone: string
+  readonly driver: Driver
+  readonly ledger: LedgerAccess
+  readonly intent: Intent | null
+  persistIntent(intent: Intent | null): Promise<void>
+  /** Fetches, verifies and unpacks the image into the directory. */
+  unpack(image: Digest, directory: string, signal: AbortSignal, progress: (fraction: number) => void): Promise<void>
+  /** Roster members that this node believes to be down: they count against the budget. */
+  unavailable(plan: Plan): readonly NodeId[]
+  /** Asks peers whether they see this node alive and passing. */
+  confirm(image: Digest, signal: AbortSignal): Promise<{ enough: boolean; reason: string }>
+  labelOf(image: Digest): string | null
+  readonly now: () => Millis
+  readonly random: Random
+  readonly log: Logger
+  onChange(): void
+}
+
+/** One layer of this host: its driver, and the replacement machine that says what the driver does when. */
+export interface Layer {
+  readonly name: string
+  start(): void
+  stop(): Promise<void>
+  /** What the ledger is known to say; starts things and never grants. */
+  observe(value: LedgerValue, plan: Statement<Plan> | undefined): void
+  status(): LayerStatus
+  health(): { health: Health; reason: string }
+  explain(): string
+  /** Nothing is under way, and so no permit can be its. */
+  idle(): boolean
+  /** Images that must not be collected: running, previous, and on the way. */
+  wanted(): Digest | null
+}
+
+export function createLayer(init: LayerInit): Layer {
+  const { layer, node, driver, ledger, now, log } = init
+  const machine: Replacement = createReplacement({
+    node,
+    layer,
+    current: driver.current().digest ?? null,
+    intent: init.intent,
+    random: init.random,
+  })
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const running = new Set<Promise<void>>()
+  let timer: NodeJS.Timeout | undefined
+  let state: LayerStatus['state'] = driver.current().digest === undefined ? 'empty' : 'running'
+  let reason = ''
+  let progress = 1
+  let staging: { image: Digest; abort: AbortController } | undefined
+  let proposing = false
+  let observed: { value: LedgerValue; plan: Statement<Plan> | undefined } | undefined
+
+  const input = (next: ReplacementInput): void => {
+    if (signal.aborted) return
+    for (const effect of machine.step(now(), next)) perform(effect)
+  }
+
+  /** Carries one effect out and owns the promise until it has ended. */
+  const own = (work: () => Promise<ReplacementInput | undefined>): void => {
+    const task = work().then(
+      result => {
+        if (result !== undefined) input(result)
+      },
+      error => {
+        if (!signal.aborted)
+          log.error({ layer, err: error }, 'a step of the replacement failed in a way that it should not')
+      },
+    )
+    const owned = task.finally(() => running.delete(owned))
+    running.add(owned)
+  }
+
+  const perform = (effect: ReplacementEffect): void => {
+    switch (effect.type) {
+      case 'wakeAt':
+        clearTimeout(timer)
+        timer = setTimeout(() => input({ type: 'wake' }), Math.max(0, effect.at - now()))
+        return
+      case 'state':
+        state = effect.state
+        reason = effect.reason
+        log.info({ layer, state, token: machine.view().token ?? undefined, reason }, `layer ${layer}: ${reason}`)
+        init.onChange()
+        return
+      case 'stage':
+        return own(() => stage(effect.image))
+      case 'ask-ready':
+        return own(async () => {
+          const result = await driver.ready(effect.image, signal)
+          return { type: 'ready', answer: result.answer, reason: result.reason }
+        })
+      case 'ask-permit':
+        return own(askPermit)
+      case 'persist-intent':
+        return own(async () => {
+          await init.persistIntent(effect.intent)
+          return effect.intent === null ? undefined : { type: 'intent-persisted' }
+        })
+      case 'drain':
+        return own(async () => {
+          log.info(
+            { layer, token: machine.view().token, event: 'disrupt-begin' },
+            `layer ${layer}: out of service from here on`,
+          )
+          const result = await driver.drain(effect.image, signal)
+          return { type: 'drained', answer: result.answer, reason: result.reason }
+        })
+      case 'undrain':
+        return own(async () => {
+          await driver.undrain(signal)
+          return undefined
+        })
+      case 'reread':
+        return own(async () => ({ type: 'reread', value: await ledger.read(signal) }))
+      case 'flip':
+        return own(() => flip(effect.image, effect.actBy))
+      case 'confirm':
+        return own(async () => ({ type: 'confirmed', ...(await init.confirm(machine.view().current!, signal)) }))
+      case 'release':
+        return own(() => release(effect))
+      case 'already':
+        return own(already)
+      default:
+        return effect satisfies never
+    }
+  }
+
+  const stage = async (image: Digest): Promise<ReplacementInput | undefined> => {
+    if (staging !== undefined) {
+      if (staging.image === image) return undefined
+      staging.abort.abort()
+    }
+    const abort = new AbortController()
+    const mine = { image, abort }
+    staging = mine
+    const either = AbortSignal.any([signal, abort.signal])
+    try {
+      progress = 0
+      await driver.stage(
+        { digest: image },
+        (directory, unpackSignal) =>
+          init.unpack(image, directory, unpackSignal, fraction => {
+            progress = fraction
+            init.onChange()
+          }),
+        either,
+      )
+      return { type: 'staged', image }
+    } catch (error) {
+      return either.aborted ? undefined : { type: 'stage-failed', image, reason: toFleetError(error).message }
+    } finally {
+      progress = 1
+      if (staging === mine) staging = undefined
+      init.onChange()
+    }
+  }
+
+  const askPermit = async (): Promise<ReplacementInput> => {
+    const plan = observed?.plan
+    const unavailable = plan === undefined ? [] : init.unavailable(plan.body).filter(other => other !== node)
+    const answer = await ledger.propose({ type: 'grant', node, zone: init.zone, unavailable, now: now() }, signal)
+    if (answer.type === 'no-quorum') return { type: 'not-granted', refusal: 'no-quorum', reason: answer.reason }
+    const permit = answer.value.permits.find(held => held.node === node)
+    if (answer.type === 'refused' || permit === undefined) {
+      const refusal =
+        answer.type === 'refused' ? answer.refusal : { refused: 'budget' as const, reason: 'no permit was granted' }
+      return { type: 'not-granted', refusal, reason: refusal.reason }
+    }
+    return { type: 'granted', permit }
+  }
+
+  const flip = async (image: Digest, actBy: Millis | null): Promise<ReplacementInput> => {
+    // The process may have been stopped between the re-read and here: an old word of the register is no word.
+    if (actBy !== null && now() > actBy)
+      return { type: 'flip-failed', image, late: true, reason: 'the permit has to be read again' }
+    try {
+      await driver.flip(image, signal)
+      return { type: 'flipped', image }
+    } catch (error) {
+      return { type: 'flip-failed', image, late: false, reason: toFleetError(error).message }
+    }
+  }
+
+  const release = async (effect: Extract<ReplacementEffect, { type: 'release' }>): Promise<ReplacementInput> => {
+    const answer = await ledger.propose(
+      { type: 'release', node, token: effect.token, outcome: effect.outcome, reason: effect.reason, now: now() },
+      signal,
+    )
+    if (answer.type === 'no-quorum') return { type: 'not-released', gone: false, reason: answer.reason }
+    const gone = !answer.value.permits.some(permit => permit.node === node && permit.token === effect.token)
+    if (answer.type === 'refused') return { type: 'not-released', gone, reason: answer.refusal.reason }
+    log.info(
+      { layer, token: effect.token, outcome: effect.outcome, event: 'disrupt-end' },
+      `layer ${layer}: permit ${effect.token} given back: ${effect.reason}`,
+    )
+    observed = { value: answer.value, plan: observed?.plan }
+    return { type: 'released' }
+  }
+
+  const already = async (): Promise<undefined> => {
+    if (proposing) return
+    proposing = true
+    try {
+      await ledger.propose({ type: 'already', node, now: now() }, signal)
+    } finally {
+      proposing = false
+    }
+  }
+
+  return {
+    name: layer,
+    start() {
+      driver.onHealth(() => {
+        const seen = driver.health()
+        input({ type: 'health', health: seen.health, reason: seen.reason })
+        init.onChange()
+      })
+      input({ type: 'wake' })
+    },
+    async stop() {
+      stopping.abort()
+      clearTimeout(timer)
+      await Promise.allSettled(running)
+    },
+    observe(value, plan) {
+      observed = { value, plan }
+      input({ type: 'ledger', value, plan })
+    },
+    status() {
+      const digest = driver.current().digest ?? null
+      return { layer, digest, version: digest === null ? null : init.labelOf(digest), state, progress }
+    },
+    health: () => driver.health(),
+    idle: () => machine.view().stage === 'idle',
+    explain: () => machine.view().waitingFor || reason,
+    wanted: () => machine.view().wanted,
+  }
+}

@@ -1,0 +1,126 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Digest, NodeId, Plan, Statement } from '../../protocol/index.ts'
+import { apply, isRefusal } from './apply.ts'
+import { type Ballot, compareBallots, type Reply, type Request, ZERO } from './messages.ts'
+import type { LedgerValue } from './value.ts'
+
+/**
+ * All that a voter knows of one group's ledger. It is on disk before a reply that depends on it leaves (Rystsov,
+ * arXiv 1802.07000 §2.2: acceptors answer from durable state).
+ */
+export interface VoterState {
+  /** What the epoch that this voter is in began with. */
+  readonly first: LedgerValue
+  readonly promised: Ballot
+  readonly accepted: Ballot
+  readonly value: LedgerValue
+  /** The plan that `value` names, kept so that the next transition can be checked. */
+  readonly plan: Statement<Plan> | null
+}
+
+export interface VoterContext {
+  readonly self: NodeId
+  /** Plans that this node knows anyway. */
+  readonly plan: (id: Digest) => Statement<Plan> | undefined
+  /** The voters that a group begins with, by policy; an install of epoch 1 that says otherwise is refused. */
+  readonly genesisVoters: (group: string) => readonly NodeId[]
+}
+
+/**
+ * One request to one voter: the state after it and the reply. The caller must have `state` on disk before it sends the
+ * reply; when the disk refuses, the reply is not sent and this voter answers nothing more until it has been restarted.
+ *
+ * A voter answers only for the epoch that it is installed in. Every epoch is a register of its own with fixed voters: within
+ * one, this is the acceptor of CASPaxos.
+ */
+export function vote(
+  state: VoterState | null,
+  request: Request,
+  context: VoterContext,
+): { state: VoterState | null; reply: Reply } {
+  const same = (reply: Reply): { state: VoterState | null; reply: Reply } => ({ state, reply })
+  if (request.type === 'install') return install(state, request.first, context)
+  if (state === null || state.first.epoch < request.epoch) return same({ type: 'not-installed' })
+  if (state.first.epoch > request.epoch) return same({ type: 'moved', first: state.first })
+  switch (request.type) {
+    case 'read':
+      return same({ type: 'state', ballot: state.accepted, value: state.value })
+    case 'prepare':
+      if (compareBallots(request.ballot, state.promised) <= 0)
+        return same({ type: 'rejected', promised: state.promised })
+      return {
+        state: { ...state, promised: request.ballot },
+        reply: { type: 'promised', accepted: state.accepted, value: state.value },
+      }
+    case 'accept':
+      return accept(state, request, context)
+    default:
+      return request satisfies never
+  }
+}
+
+function accept(
+  state: VoterState,
+  request: Extract<Request, { type: 'accept' }>,
+  context: VoterContext,
+): { state: VoterState; reply: Reply } {
+  const { ballot, value, change } = request
+  // Repeated deliveries of the ballot that was accepted get the same answer.
+  if (compareBallots(ballot, state.promised) < 0)
+    return { state, reply: { type: 'rejected', promised: state.promised } }
+  if (value.group !== request.group || value.epoch !== request.epoch)
+    return { state, reply: { type: 'illegal', reason: 'the value is of another group or epoch' } }
+  const plan = planOf(state, request, context)
+  if (value.plan !== null && plan === undefined) return { state, reply: { type: 'need-plan' } }
+  if (change !== null) {
+    const result = apply(change.from, change.action, plan?.body)
+    if (isRefusal(result)) return { state, reply: { type: 'illegal', reason: result.reason } }
+    if (!isDeepStrictEqual(result, value))
+      return {
+        state,
+        reply: {
+          type: 'illegal',
+          reason: 'this voter makes another value of that action; are all daemons of the same version?',
+        },
+      }
+  }
+  return {
+    state: { ...state, promised: ballot, accepted: ballot, value, plan: plan ?? null },
+    reply: { type: 'accepted' },
+  }
+}
+
+/** The plan that the new value names, from wherever it can be had. */
+function planOf(
+  state: VoterState,
+  request: Extract<Request, { type: 'accept' }>,
+  context: VoterContext,
+): Statement<Plan> | undefined {
+  const id = request.value.plan
+  if (id === null) return undefined
+  const action = request.change?.action
+  if (action?.type === 'start' && action.plan.id === id) return action.plan
+  if (request.plan?.id === id) return request.plan
+  if (state.plan?.id === id) return state.plan
+  return context.plan(id)
+}
+
+function install(
+  state: VoterState | null,
+  first: LedgerValue,
+  context: VoterContext,
+): { state: VoterState | null; reply: Reply } {
+  // Installed in it already, and maybe written to since: the first value must not come back over what followed it.
+  if (state !== null && state.first.epoch === first.epoch) return { state, reply: { type: 'installed' } }
+  if (state !== null && state.first.epoch > first.epoch) return { state, reply: { type: 'moved', first: state.first } }
+  if (!first.voters.includes(context.self) || first.successors !== null)
+    return { state, reply: { type: 'illegal', reason: 'this node is no voter of that epoch' } }
+  if (first.epoch === 1 && !isDeepStrictEqual([...first.voters], [...context.genesisVoters(first.group)])) {
+    return { state, reply: { type: 'illegal', reason: 'the policy names other voters for the first epoch' } }
+  }
+  const plan = first.plan === null ? null : (context.plan(first.plan) ?? state?.plan ?? null)
+  return {
+    state: { first, promised: ZERO, accepted: ZERO, value: first, plan: plan?.id === first.plan ? plan : null },
+    reply: { type: 'installed' },
+  }
+}

@@ -1,0 +1,363 @@
+import type { Digest, Millis, NodeId, Plan } from '../../protocol/index.ts'
+import { clearBit, countBits, emptyBits, hasBit, setBit } from './bits.ts'
+import type { Action, LedgerValue, Permit, Phase, Refusal } from './value.ts'
+
+/** Failed digests that a group remembers; the oldest is forgotten first. */
+const MAX_DENIED = 64
+const MAX_FENCED = 256
+
+export const isRefusal = (result: LedgerValue | Refusal): result is Refusal => 'refused' in result
+
+/** A phase that ends a generation: nothing is granted, and a new plan may start. */
+export const isOver = (phase: Phase): boolean =>
+  phase === 'idle' || phase === 'done' || phase === 'rolled-back' || phase === 'aborted'
+
+/** The first value of a group's ledger: no plan, no permits, and the voters that the policy names. */
+export function genesis(group: string, voters: readonly NodeId[]): LedgerValue {
+  return {
+    group,
+    version: 0,
+    epoch: 1,
+    voters,
+    successors: null,
+    generation: 0,
+    plan: null,
+    phase: 'idle',
+    resumeTo: null,
+    reason: '',
+    nextToken: 1,
+    permits: [],
+    ok: emptyBits(0),
+    failed: emptyBits(0),
+    writtenOff: emptyBits(0),
+    targets: {},
+    denied: [],
+    fenced: [],
+    progressAt: 0 as Millis,
+  }
+}
+
+const refuse = (refused: Refusal['refused'], reason: string): Refusal => ({ refused, reason })
+
+/**
+ * The one reducer: what every action makes of a ledger. Pure and total. Proposers run it to make the next value, and every
+ * voter runs it again on what it is asked to accept, so that no voter has an illegal transition on its disk.
+ *
+ * `plan` is the plan that the value names (for `start`: the one that starts). What needs the plan is refused without it.
+ */
+export function apply(value: LedgerValue, action: Action, plan: Plan | undefined): LedgerValue | Refusal {
+  if (value.successors !== null) return refuse('closed', `epoch ${value.epoch} of this ledger is closed`)
+  const result = transition(value, action, plan)
+  return isRefusal(result) ? result : { ...result, version: value.version + 1 }
+}
+
+function transition(value: LedgerValue, action: Action, plan: Plan | undefined): LedgerValue | Refusal {
+  switch (action.type) {
+    case 'start':
+      return start(value, action)
+    case 'grant':
+      return grant(value, action, plan)
+    case 'release':
+      return release(value, action, plan)
+    case 'already':
+      return already(value, action, plan)
+    case 'stall':
+    case 'pause':
+      return pause(value, action.reason, action.now)
+    case 'resume':
+      return resume(value, action.reason, action.now)
+    case 'promote':
+      return promote(value, action.reason, action.now)
+    case 'abort':
+      return abort(value, action.reason, action.now)
+    case 'undo':
+      return undo(value, action.reason, action.now, plan)
+    case 'write-off':
+      return writeOff(value, action, plan)
+    case 'reconfigure':
+      return reconfigure(value, action.voters)
+    default:
+      return action satisfies never
+  }
+}
+
+function start(value: LedgerValue, { plan, now }: Extract<Action, { type: 'start' }>): LedgerValue | Refusal {
+  const { body } = plan
+  if (value.plan === plan.id) return refuse('unchanged', `generation ${body.generation} has been started already`)
+  if (!isOver(value.phase))
+    return refuse(
+      'conflict',
+      `generation ${value.generation} is active (${value.phase}); wait for it, or abort or undo it first`,
+    )
+  if (body.group !== value.group) return refuse('conflict', `the plan is for group ${body.group}`)
+  if (body.generation <= value.generation)
+    return refuse(
+      'stale',
+      `generation ${body.generation} is not newer than generation ${value.generation}; draft the plan again`,
+    )
+  if (value.denied.includes(body.image) && !body.force)
+    return refuse(
+      'denied',
+      `image ${body.version} (${body.image.slice(0, 12)}) failed in this group before; --force overrides`,
+    )
+  const running = value.targets[body.layer] ?? null
+  if (running !== body.previous)
+    return refuse('conflict', `the plan was drafted when layer ${body.layer} ran another image; draft it again`)
+  const count = body.roster.length
+  return {
+    ...value,
+    generation: body.generation,
+    plan: plan.id,
+    phase: body.canary > 0 ? 'canary' : 'rolling',
+    resumeTo: null,
+    reason: body.reason,
+    ok: emptyBits(count),
+    failed: emptyBits(count),
+    writtenOff: emptyBits(count),
+    progressAt: now,
+  }
+}
+
+/** Who gives back a permit decides nothing about who gets the next: each grant is judged by itself. */
+function grant(
+  value: LedgerValue,
+  action: Extract<Action, { type: 'grant' }>,
+  plan: Plan | undefined,
+): LedgerValue | Refusal {
+  const { node, zone, unavailable, now } = action
+  if (value.permits.some(permit => permit.node === node)) return refuse('unchanged', 'it holds a permit already')
+  if (value.fenced.includes(node))
+    return refuse('fenced', 'this node was written off; it has to join again as a new one')
+  if (plan === undefined) return refuse('phase', 'the ledger has no plan')
+  const index = plan.roster.indexOf(node)
+  if (index < 0) return refuse('not-in-roster', `plan ${plan.generation} does not name this node`)
+  const kind = turn(value, plan, index)
+  if (typeof kind !== 'string') return kind
+  const down = new Set<NodeId>([node, ...value.permits.map(permit => permit.node)])
+  for (const other of unavailable) if (plan.roster.includes(other) && !value.fenced.includes(other)) down.add(other)
+  if (down.size > plan.maxUnavailable) {
+    return refuse(
+      'budget',
+      `${down.size - 1} of the group's members are down or may be, and the budget is ${plan.maxUnavailable}`,
+    )
+  }
+  const permit: Permit = { token: value.nextToken, node, zone, kind, generation: value.generation, since: now }
+  return { ...value, nextToken: value.nextToken + 1, permits: [...value.permits, permit], progressAt: now }
+}
+
+/** What this roster member may do in this phase, or why nothing. */
+function turn(value: LedgerValue, plan: Plan, index: number): Permit['kind'] | Refusal {
+  switch (value.phase) {
+    case 'canary':
+    case 'rolling':
+      if (hasBit(value.ok, index)) return refuse('unchanged', 'it has done its part of this generation')
+      if (hasBit(value.failed, index)) return refuse('turn', 'it failed in this generation')
+      if (value.phase === 'canary' && index >= plan.canary) return refuse('turn', 'the canaries go first')
+      return 'replace'
+    case 'reversing':
+      return hasBit(value.ok, index) ? 'revert' : refuse('unchanged', 'it has nothing to undo')
+    case 'paused':
+      return refuse('phase', `the rollout is paused: ${value.reason}`)
+    default:
+      return refuse('phase', `generation ${value.generation} is ${value.phase}`)
+  }
+}
+
+function release(
+  value: LedgerValue,
+  action: Extract<Action, { type: 'release' }>,
+  plan: Plan | undefined,
+): LedgerValue | Refusal {
+  const permit = value.permits.find(held => held.node === action.node && held.token === action.token)
+  if (permit === undefined) return refuse('stale', `token ${action.token} is not held by this node`)
+  const freed: LedgerValue = {
+    ...value,
+    permits: value.permits.filter(held => held !== permit),
+    progressAt: action.now,
+  }
+  // A permit of an older generation (one that was aborted) says nothing about this one.
+  if (plan === undefined) return freed
+  if (permit.generation !== value.generation) return advance(freed, plan)
+  const index = plan.roster.indexOf(action.node)
+  switch (action.outcome) {
+    case 'skipped':
+      return advance(freed, plan)
+    case 'ok':
+      return advance(
+        { ...freed, ok: permit.kind === 'replace' ? setBit(freed.ok, index) : clearBit(freed.ok, index) },
+        plan,
+      )
+    case 'rolledback':
+      return permit.kind === 'replace' ? fail(freed, plan, index, action.reason) : advance(freed, plan)
+    default:
+      return action.outcome satisfies never
+  }
+}
+
+/** Counts a failure, and takes the rollout back when that was one too many. */
+function fail(value: LedgerValue, plan: Plan, index: number, reason: string): LedgerValue {
+  const failed: LedgerValue = { ...value, failed: setBit(value.failed, index) }
+  const phase = failed.phase === 'paused' ? failed.resumeTo : failed.phase
+  if (phase !== 'canary' && phase !== 'rolling') return advance(failed, plan)
+  const canary = index < plan.canary
+  if (!canary && countBits(failed.failed) < plan.maxFailed) return advance(failed, plan)
+  const denied = deny(failed.denied, plan.image)
+  const why = `${canary ? 'the canary' : `node ${index + 1} of the roster`} failed: ${reason}`.slice(0, 512)
+  if (plan.previous === null) {
+    return {
+      ...failed,
+      denied,
+      phase: 'paused',
+      resumeTo: phase,
+      reason: `${why}; there is no image before it to go back to`,
+    }
+  }
+  return advance({ ...failed, denied, phase: 'reversing', resumeTo: null, reason: why }, plan)
+}
+
+function already(
+  value: LedgerValue,
+  { node, now }: Extract<Action, { type: 'already' }>,
+  plan: Plan | undefined,
+): LedgerValue | Refusal {
+  if (plan === undefined) return refuse('phase', 'the ledger has no plan')
+  const index = plan.roster.indexOf(node)
+  if (index < 0) return refuse('not-in-roster', `plan ${plan.generation} does not name this node`)
+  if (value.permits.some(permit => permit.node === node))
+    return refuse('unchanged', 'it holds a permit, and says so when it gives that back')
+  const phase = value.phase === 'paused' ? value.resumeTo : value.phase
+  const ok = hasBit(value.ok, index)
+  if ((phase === 'canary' || phase === 'rolling') && !ok)
+    return advance({ ...value, ok: setBit(value.ok, index), progressAt: now }, plan)
+  if (phase === 'reversing' && ok) return advance({ ...value, ok: clearBit(value.ok, index), progressAt: now }, plan)
+  return refuse('unchanged', 'the ledger knows')
+}
+
+/** Moves the phase on when what it waited for has come about. */
+function advance(value: LedgerValue, plan: Plan): LedgerValue {
+  const count = plan.roster.length
+  const settled = (index: number): boolean => hasBit(value.ok, index) || hasBit(value.writtenOff, index)
+  switch (value.phase) {
+    case 'canary': {
+      for (let index = 0; index < plan.canary; index++) if (!settled(index)) return value
+      return advance({ ...value, phase: 'rolling', reason: plan.reason }, plan)
+    }
+    case 'rolling': {
+      for (let index = 0; index < count; index++) if (!settled(index) && !hasBit(value.failed, index)) return value
+      if (value.permits.length > 0) return value
+      return { ...value, phase: 'done', targets: { ...value.targets, [plan.layer]: plan.image } }
+    }
+    case 'reversing': {
+      for (let index = 0; index < count; index++)
+        if (hasBit(value.ok, index) && !hasBit(value.writtenOff, index)) return value
+      if (value.permits.length > 0) return value
+      return { ...value, phase: 'rolled-back', targets: targetsAfterUndo(value, plan) }
+    }
+    default:
+      return value
+  }
+}
+
+function targetsAfterUndo(value: LedgerValue, plan: Plan): LedgerValue['targets'] {
+  const { [plan.layer]: _, ...others } = value.targets
+  return plan.previous === null ? others : { ...others, [plan.layer]: plan.previous }
+}
+
+function pause(value: LedgerValue, reason: string, now: Millis): LedgerValue | Refusal {
+  if (value.phase !== 'canary' && value.phase !== 'rolling' && value.phase !== 'reversing') {
+    return refuse(value.phase === 'paused' ? 'unchanged' : 'phase', `generation ${value.generation} is ${value.phase}`)
+  }
+  return { ...value, phase: 'paused', resumeTo: value.phase, reason, progressAt: now }
+}
+
+function resume(value: LedgerValue, reason: string, now: Millis): LedgerValue | Refusal {
+  if (value.phase !== 'paused' || value.resumeTo === null)
+    return refuse('phase', `generation ${value.generation} is ${value.phase}, not paused`)
+  return { ...value, phase: value.resumeTo, resumeTo: null, reason, progressAt: now }
+}
+
+function promote(value: LedgerValue, reason: string, now: Millis): LedgerValue | Refusal {
+  const phase = value.phase === 'paused' ? value.resumeTo : value.phase
+  if (phase !== 'canary')
+    return refuse('phase', `generation ${value.generation} is ${value.phase}; only a canary can be promoted`)
+  return { ...value, phase: 'rolling', resumeTo: null, reason, progressAt: now }
+}
+
+function abort(value: LedgerValue, reason: string, now: Millis): LedgerValue | Refusal {
+  if (isOver(value.phase)) return refuse('phase', `generation ${value.generation} is ${value.phase} already`)
+  return { ...value, phase: 'aborted', resumeTo: null, reason, progressAt: now }
+}
+
+function undo(value: LedgerValue, reason: string, now: Millis, plan: Plan | undefined): LedgerValue | Refusal {
+  if (plan === undefined || value.phase === 'idle') return refuse('phase', 'there is no generation to undo')
+  if (value.phase === 'rolled-back') return refuse('unchanged', `generation ${value.generation} is undone already`)
+  if (value.phase === 'reversing') return refuse('unchanged', `generation ${value.generation} is being undone`)
+  if (plan.previous === null)
+    return refuse('denied', `generation ${value.generation} has no image before it to go back to`)
+  return advance({ ...value, phase: 'reversing', resumeTo: null, reason, progressAt: now }, plan)
+}
+
+function writeOff(
+  value: LedgerValue,
+  { node, reason, now }: Extract<Action, { type: 'write-off' }>,
+  plan: Plan | undefined,
+): LedgerValue | Refusal {
+  if (value.fenced.includes(node)) return refuse('unchanged', 'this node is written off already')
+  const index = plan?.roster.indexOf(node) ?? -1
+  const freed: LedgerValue = {
+    ...value,
+    permits: value.permits.filter(permit => permit.node !== node),
+    fenced: [...value.fenced, node].slice(-MAX_FENCED),
+    writtenOff: index < 0 ? value.writtenOff : setBit(value.writtenOff, index),
+    reason,
+    progressAt: now,
+  }
+  return plan === undefined ? freed : advance(freed, plan)
+}
+
+function reconfigure(value: LedgerValue, voters: readonly NodeId[]): LedgerValue | Refusal {
+  if (voters.length % 2 === 0 || voters.length > 7)
+    return refuse('phase', `a ledger has 1, 3, 5 or 7 voters, not ${voters.length}`)
+  if (new Set(voters).size !== voters.length) return refuse('phase', 'a voter is named twice')
+  if (voters.length === value.voters.length && voters.every(voter => value.voters.includes(voter)))
+    return refuse('unchanged', 'these are the voters already')
+  return { ...value, successors: voters }
+}
+
+/** The first value of the epoch after a closed one. */
+export function successor(closed: LedgerValue): LedgerValue {
+  if (closed.successors === null)
+    throw new RangeError(`epoch ${closed.epoch} of the ledger of ${closed.group} is not closed`)
+  return {
+    ...closed,
+    version: closed.version + 1,
+    epoch: closed.epoch + 1,
+    voters: closed.successors,
+    successors: null,
+  }
+}
+
+const deny = (denied: readonly Digest[], image: Digest): readonly Digest[] =>
+  [...denied.filter(digest => digest !== image), image].slice(-MAX_DENIED)
+
+/** What holds of every value, as sentences about what does not. For tests and for a voter's own distrust. */
+export function invariants(value: LedgerValue): string[] {
+  const broken: string[] = []
+  if (value.permits.some(permit => permit.token >= value.nextToken))
+    broken.push('a permit has a token that was not granted yet')
+  if (new Set(value.permits.map(permit => permit.token)).size !== value.permits.length)
+    broken.push('a token is held twice')
+  if (new Set(value.permits.map(permit => permit.node)).size !== value.permits.length)
+    broken.push('a node holds two permits')
+  if (value.permits.some(permit => value.fenced.includes(permit.node)))
+    broken.push('a node that was written off holds a permit')
+  if ((value.phase === 'paused') !== (value.resumeTo !== null))
+    broken.push('only a paused rollout knows where to resume to')
+  if (
+    value.phase === 'rolled-back' &&
+    value.permits.length > 0 &&
+    value.permits.every(permit => permit.generation === value.generation)
+  )
+    broken.push('a generation that is rolled back has permits out')
+  return broken
+}

@@ -1,0 +1,26 @@
+export { type VoterContext, type VoterState, vote } from './acceptor.ts'
+export { apply, genesis, invariants, isOver, isRefusal, successor } from './apply.ts'
+export { countBits, hasBit } from './bits.ts'
+export { createLedgerClient, type LedgerClient } from './client.ts'
+export {
+  type Ballot,
+  compareBallots,
+  decodeReply,
+  decodeRequest,
+  decodeValue,
+  encodeReply,
+  encodeRequest,
+  encodeValue,
+  type Reply,
+  type Request,
+} from './messages.ts'
+export {
+  createProposer,
+  type Proposer,
+  type ProposerEffect,
+  type ProposerInput,
+  type ProposerOutcome,
+} from './proposer.ts'
+export type { Action, LedgerValue, Permit, PermitKind, Phase, Refusal } from './value.ts'
+export { createVoter, decodeState, encodeState, type Voter, type VoterStore } from './voter.ts'
+export { type Candidate, grow } from './voters.ts'

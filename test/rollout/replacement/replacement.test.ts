@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { createWorld, image, planFor } from './world.ts'
+
+const v1 = image('v1')
+const v2 = image('v2')
+const QUIET = { noQuorum: 0, crash: 0, flipFails: 0 }
+const ROUGH = { noQuorum: 0.2, crash: 0.03, flipFails: 0.05 }
+
+test('a fleet is replaced at most K at a time and ends done', () => {
+  const world = createWorld(7, 1, { healthy: () => true, faults: QUIET, initial: v1 })
+  world.submit(planFor(world, { image: v2, maxUnavailable: 2 }))
+  expect(world.run(() => world.value.phase === 'done', 600)).toBe(true)
+  expect(world.hosts.map(host => host.current)).toEqual(world.hosts.map(() => v2))
+  expect(world.maxDisrupted).toBe(2)
+  expect(world.violations).toEqual([])
+})
+
+test('a bad canary is flipped back under its own permit and nobody else is touched', () => {
+  const world = createWorld(6, 2, { healthy: digest => digest !== v2, faults: QUIET, initial: v1 })
+  world.submit(planFor(world, { image: v2, strategy: 'canary', canary: 1 }))
+  expect(world.run(() => world.value.phase === 'rolled-back', 600)).toBe(true)
+  expect(world.hosts.map(host => host.current)).toEqual(world.hosts.map(() => v1))
+  expect(world.maxDisrupted).toBe(1)
+  expect(world.value.denied).toContain(v2)
+  expect(world.violations).toEqual([])
+})
+
+test('an image that is bad on one late host takes all the others back', () => {
+  const world = createWorld(6, 3, {
+    healthy: (digest, host) => digest !== v2 || host !== 5,
+    faults: QUIET,
+    initial: v1,
+  })
+  world.submit(planFor(world, { image: v2, maxUnavailable: 1 }))
+  expect(world.run(() => world.value.phase === 'rolled-back', 900)).toBe(true)
+  expect(world.hosts.map(host => host.current)).toEqual(world.hosts.map(() => v1))
+  expect(world.violations).toEqual([])
+})
+
+test('a daemon killed while it holds a permit goes on under the same one', () => {
+  const world = createWorld(3, 4, { healthy: () => true, faults: QUIET, initial: v1 })
+  world.submit(planFor(world, { image: v2, maxUnavailable: 1 }))
+  expect(world.run(() => world.hosts.some(host => host.machine.view().stage === 'flipping'), 600)).toBe(true)
+  const host = world.hosts.find(candidate => candidate.machine.view().stage === 'flipping')!
+  const token = host.machine.view().token
+  world.setFaults({ ...QUIET, crash: 1 })
+  expect(world.run(() => !host.alive || host.life > 0, 600)).toBe(true)
+  world.setFaults(QUIET)
+  expect(world.value.permits.map(permit => permit.token)).toContain(token)
+  expect(world.run(() => world.value.phase === 'done', 600)).toBe(true)
+  expect(world.violations).toEqual([])
+})
+
+test('two hundred rough schedules, with crashes at every step, never have more than K disrupted and always end', () => {
+  for (let seed = 0; seed < 200; seed++) {
+    const bad = seed % 3 === 0
+    const world = createWorld(5, 1000 + seed, { healthy: digest => !bad || digest !== v2, faults: ROUGH, initial: v1 })
+    world.submit(planFor(world, { image: v2, maxUnavailable: 1 + (seed % 2), maxFailed: 1 }))
+    world.run(() => world.value.phase === 'done' || world.value.phase === 'rolled-back', 300)
+    world.setFaults(QUIET)
+    const over = (): boolean => world.value.phase === 'done' || world.value.phase === 'rolled-back'
+    expect(
+      world.run(() => over() && world.value.permits.length === 0, 3_600),
+      `seed ${seed}: ${world.value.phase} ${world.hosts.map(host => host.machine.view().stage)}`,
+    ).toBe(true)
+    expect(world.violations, `seed ${seed}`).toEqual([])
+    if (bad) expect(world.value.phase, `seed ${seed}`).toBe('rolled-back')
+  }
+})
+
+test('the checker sees a host that goes down without a permit', () => {
+  const world = createWorld(3, 5, { healthy: () => true, faults: QUIET, initial: v1 })
+  world.submit(planFor(world, { image: v2, maxUnavailable: 1 }))
+  world.run(() => false, 1)
+  for (const host of world.hosts) host.disrupted = true
+  world.run(() => false, 5)
+  expect(world.violations.some(violation => violation.startsWith('I1'))).toBe(true)
+  expect(world.violations.some(violation => violation.startsWith('I2'))).toBe(true)
+})
