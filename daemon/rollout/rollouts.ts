@@ -126,7 +126,18 @@ export function createRollouts(init: RolloutsInit): Rollouts {
     const permit = value.permits.find(held => held.node === network.self)
     if (permit === undefined || !layers.every(layer => layer.idle())) return
     groups
-      .propose(value.group, { type: 'release', node: network.self, token: permit.token, outcome: 'skipped', reason: 'the daemon was restarted before it acted on it', now: now() }, background)
+      .propose(
+        value.group,
+        {
+          type: 'release',
+          node: network.self,
+          token: permit.token,
+          outcome: 'skipped',
+          reason: 'the daemon was restarted before it acted on it',
+          now: now(),
+        },
+        background,
+      )
       .catch(error => log.debug({ err: error }, 'could not give back a forgotten permit'))
   }
 

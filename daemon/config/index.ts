@@ -1,0 +1,5 @@
+// The daemon's configuration: flags over environment over files over defaults, checked once and whole.
+// What is wrong is refused with where it stands and what was expected.
+// It knows settings alone; nothing here opens, starts or connects.
+export { type Loaded, loadConfig } from './load.ts'
+export { type Config, configSchema } from './options.ts'

@@ -1,0 +1,14 @@
+import type { Random } from '../../protocol/index.ts'
+
+/** Waits between restarts of a program that keeps ending: doubling, with jitter, and forgotten after it has run for a while. Milliseconds. */
+export const RESTART = { first: 200, last: 30_000, settledAfter: 10_000 }
+
+/** How long to wait before restart number `failures` (from 1) in a row. Between half and all of the doubled wait. */
+export function restartDelay(failures: number, random: Random): number {
+  const full = Math.min(RESTART.last, RESTART.first * 2 ** Math.min(failures - 1, 16))
+  return full / 2 + random.int(Math.ceil(full / 2) + 1)
+}
+
+/** How many failures in a row there are after a run of this length has ended. */
+export const failuresAfter = (failures: number, ranFor: number): number =>
+  ranFor >= RESTART.settledAfter ? 1 : failures + 1

@@ -1,0 +1,19 @@
+// How a layer of this host is replaced: unpack into a slot, stop what runs, make the slot current, run it, watch over it.
+// A driver does what it is told and may be told twice; when and whether is decided by the replacement machine.
+// It knows no network and no ledger.
+import type { LayerConfig } from './config.ts'
+import type { Driver } from './driver.ts'
+import { createProcessDriver, type DriverInit } from './process.ts'
+
+export { type LayerConfig, layerSchema } from './config.ts'
+export type { Driver, HookAnswer } from './driver.ts'
+export type { DriverInit } from './process.ts'
+
+export function createDriver(config: LayerConfig, init: DriverInit): Driver {
+  switch (config.driver) {
+    case 'process':
+      return createProcessDriver(config, init)
+    default:
+      return config.driver satisfies never
+  }
+}
