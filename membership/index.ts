@@ -1,0 +1,18 @@
+// Who is in the fleet and who is alive: one machine, without clock, socket or promise.
+// It is given statements that have been verified, and gives back what to send, publish, dial and tell.
+// It may import protocol/ and nothing else of ours, and knows nothing of images and rollouts.
+export { decodeGossip, encodeGossip, type GossipKind } from './frames.ts'
+export { createMembership, type Membership } from './machine.ts'
+export { lan, local, PROFILES, type Profile, wan } from './profiles.ts'
+export { suspicionTimeout } from './suspicion.ts'
+export type { Status } from './table.ts'
+export type {
+  Effect as MembershipEffect,
+  Heard,
+  Input as MembershipInput,
+  MemberEvent,
+  MembershipInit,
+  MemberView,
+  SelfRecord,
+  SelfVitals,
+} from './types.ts'

@@ -1,0 +1,124 @@
+import { type Millis, millis, type NodeId, type Random } from '../protocol/index.ts'
+import type { Awareness } from './awareness.ts'
+import type { Profile } from './profiles.ts'
+
+/** A subject that is heard anyway is still probed this often, in intervals, so that its round trip stays known. */
+const RTT_EVERY = 10
+
+interface Probe {
+  readonly subject: NodeId
+  readonly sentAt: Millis
+  /** When others are asked; undefined once they have been. */
+  relayAt: Millis | undefined
+  readonly failAt: Millis
+  /** Others were asked, and so many of them have said that they cannot reach it either. */
+  asked: number
+  nacks: number
+}
+
+export interface ProberInit {
+  readonly profile: Profile
+  readonly awareness: Awareness
+  readonly random: Random
+  readonly subjects: () => readonly NodeId[]
+  readonly heardAt: (node: NodeId) => Millis | undefined
+  /** Neighbours with a link, other than the subject. */
+  readonly relays: (subject: NodeId) => readonly NodeId[]
+  readonly linked: (node: NodeId) => boolean
+  sendProbe(node: NodeId, serial: number): void
+  askRelay(relay: NodeId, serial: number, subject: NodeId): void
+  measured(node: NodeId, rtt: number): void
+  unheard(node: NodeId): void
+}
+
+export interface Prober {
+  wake(now: Millis): void
+  nextAt(): Millis
+  ack(now: Millis, serial: number, from: NodeId): void
+  relayed(now: Millis, serial: number, alive: boolean): void
+  /** This process stood still: whatever was not answered meanwhile says nothing about others. */
+  forget(now: Millis): void
+}
+
+/** SWIM's failure detector (Das et al., DSN 2002) along the overlay: each subject once per interval, relayed when it does not answer. */
+export function createProber(init: ProberInit, start: Millis): Prober {
+  const { profile, awareness, random } = init
+  const probes = new Map<number, Probe>()
+  const measuredIn = new Map<NodeId, number>()
+  let serial = random.int(0x4000_0000)
+  let round = 0
+  // A random phase, so that a fleet that was started together does not probe together.
+  let nextRound = millis(start + random.int(profile.probeInterval))
+
+  const probe = (now: Millis, subject: NodeId): void => {
+    const stretch = awareness.score + 1
+    serial = (serial + 1) % 0x8000_0000
+    probes.set(serial, {
+      subject,
+      sentAt: now,
+      relayAt: millis(now + profile.probeTimeout * stretch),
+      failAt: millis(now + Math.max(profile.probeInterval, 2 * profile.probeTimeout) * stretch),
+      asked: 0,
+      nacks: 0,
+    })
+    if (init.linked(subject)) init.sendProbe(subject, serial)
+  }
+
+  const expire = (now: Millis): void => {
+    for (const [id, outstanding] of probes) {
+      const heard = (init.heardAt(outstanding.subject) ?? 0) >= outstanding.sentAt
+      if (heard) {
+        probes.delete(id)
+      } else if (now >= outstanding.failAt) {
+        probes.delete(id)
+        if (outstanding.asked > 0 && outstanding.nacks === 0) awareness.nobodyAnswered()
+        init.unheard(outstanding.subject)
+      } else if (outstanding.relayAt !== undefined && now >= outstanding.relayAt) {
+        outstanding.relayAt = undefined
+        const relays = random.shuffle(init.relays(outstanding.subject)).slice(0, profile.relays)
+        outstanding.asked = relays.length
+        for (const relay of relays) init.askRelay(relay, id, outstanding.subject)
+      }
+    }
+  }
+
+  return {
+    wake(now) {
+      expire(now)
+      if (now < nextRound) return
+      nextRound = millis(now + profile.probeInterval)
+      round += 1
+      const underWay = new Set([...probes.values()].map(outstanding => outstanding.subject))
+      for (const subject of init.subjects()) {
+        if (underWay.has(subject)) continue
+        const fresh = now - (init.heardAt(subject) ?? 0) < profile.probeInterval
+        if (fresh && round - (measuredIn.get(subject) ?? Number.NEGATIVE_INFINITY) < RTT_EVERY) continue
+        measuredIn.set(subject, round)
+        probe(now, subject)
+      }
+      if (measuredIn.size > 4 * (init.subjects().length + 1)) measuredIn.clear()
+    },
+    nextAt() {
+      let at: number = nextRound
+      for (const { relayAt, failAt } of probes.values()) at = Math.min(at, relayAt ?? failAt)
+      return millis(at)
+    },
+    ack(now, id, from) {
+      const outstanding = probes.get(id)
+      if (outstanding === undefined || outstanding.subject !== from) return
+      probes.delete(id)
+      awareness.probeAnswered()
+      init.measured(from, now - outstanding.sentAt)
+    },
+    relayed(_now, id, alive) {
+      const outstanding = probes.get(id)
+      if (outstanding === undefined) return
+      if (alive) probes.delete(id)
+      else outstanding.nacks += 1
+    },
+    forget(now) {
+      probes.clear()
+      nextRound = millis(now + profile.probeInterval)
+    },
+  }
+}

@@ -1,0 +1,107 @@
+import type {
+  Address,
+  Digest,
+  Health,
+  LayerStatus,
+  Millis,
+  NodeClass,
+  NodeId,
+  NodeRecord,
+  Random,
+  Statement,
+  StatementKind,
+  Suspicion,
+  Vitals,
+} from '../protocol/index.ts'
+import type { GossipKind } from './frames.ts'
+import type { Profile } from './profiles.ts'
+import type { Status } from './table.ts'
+
+/** What this node says of itself, without what the machine adds. */
+export type SelfRecord = Pick<
+  NodeRecord,
+  'name' | 'addresses' | 'class' | 'zone' | 'group' | 'tags' | 'version' | 'certificate'
+> & { contactDeadline?: number }
+export type SelfVitals = Pick<Vitals, 'health' | 'reason' | 'layers' | 'images' | 'taint'>
+
+/** A statement whose signatures and right to be said have been checked. */
+export type Heard =
+  | { readonly kind: 'record'; readonly statement: Statement<NodeRecord> }
+  | { readonly kind: 'vitals'; readonly statement: Statement<Vitals> }
+  | { readonly kind: 'suspicion'; readonly statement: Statement<Suspicion>; readonly observer: NodeId }
+  | { readonly kind: 'document'; readonly bytes: Uint8Array }
+
+export interface MembershipInit {
+  readonly self: NodeId
+  readonly profile: Profile
+  readonly random: Random
+  /** This start's number: greater than that of every earlier one. */
+  readonly epoch: number
+  readonly record: SelfRecord
+  readonly now: Millis
+  /** Signs as this node. */
+  readonly sign: <T>(kind: StatementKind<T>, body: T) => Statement<T>
+  /** Checks what a neighbour passed on in a sync; undefined when it is not to be believed. Pure. */
+  readonly open: (kind: GossipKind, bytes: Uint8Array) => Heard | undefined
+  /** Addresses from an earlier life: where to look for the fleet when nobody calls. */
+  readonly peers: readonly (readonly [NodeId, readonly Address[]])[]
+}
+
+export type Input =
+  /** `late`: how much the event loop was behind, milliseconds. */
+  | { readonly type: 'wake'; readonly late: number }
+  | { readonly type: 'linkUp'; readonly peer: NodeId }
+  | { readonly type: 'linkDown'; readonly peer: NodeId }
+  | {
+      readonly type: 'dialFailed'
+      readonly peer: NodeId | undefined
+      readonly addresses: readonly Address[]
+      readonly refused: boolean
+    }
+  | { readonly type: 'frame'; readonly peer: NodeId; readonly frame: Uint8Array }
+  | { readonly type: 'heard'; readonly peer: NodeId }
+  | { readonly type: 'gossip'; readonly heard: Heard }
+  /** Addresses at which some member should be, from the operator or from mDNS. Tried until one answers. */
+  | { readonly type: 'join'; readonly addresses: readonly Address[]; readonly peer: NodeId | undefined }
+  | { readonly type: 'record'; readonly change: Partial<SelfRecord> }
+  | { readonly type: 'vitals'; readonly vitals: SelfVitals }
+  | { readonly type: 'document'; readonly bytes: Uint8Array }
+  /** An operator put this node out for good. */
+  | { readonly type: 'revoked'; readonly node: NodeId }
+  | { readonly type: 'leave' }
+
+export type Effect =
+  | { readonly type: 'wakeAt'; readonly at: Millis }
+  | { readonly type: 'send'; readonly peer: NodeId; readonly frame: Uint8Array }
+  | { readonly type: 'publish'; readonly message: Uint8Array }
+  | { readonly type: 'connect'; readonly peer: NodeId | undefined; readonly addresses: readonly Address[] }
+  | { readonly type: 'disconnect'; readonly peer: NodeId }
+  /** The peer sent what no honest one sends. */
+  | { readonly type: 'misbehaved'; readonly peer: NodeId; readonly reason: string }
+  | { readonly type: 'peers'; readonly peers: readonly (readonly [NodeId, readonly Address[]])[] }
+  | { readonly type: 'event'; readonly event: MemberEvent; readonly member: MemberView }
+  /** A document that was not known before came from another node. */
+  | { readonly type: 'document'; readonly bytes: Uint8Array }
+
+export type MemberEvent = 'join' | 'update' | 'suspect' | 'failed' | 'leave' | 'away' | 'overdue' | 'reap'
+
+/** A member as people and programs see it. */
+export interface MemberView {
+  readonly id: NodeId
+  readonly name: string
+  readonly addresses: readonly Address[]
+  readonly status: Status
+  readonly class: NodeClass
+  readonly zone: string
+  readonly group: string
+  readonly tags: Readonly<Record<string, string>>
+  readonly epoch: number
+  readonly version: string
+  readonly layers: readonly LayerStatus[]
+  readonly health: Health
+  readonly reason: string
+  readonly taint: readonly string[]
+  readonly images: readonly Digest[]
+  readonly rttMs: number | null
+  readonly since: Millis
+}
