@@ -31,6 +31,8 @@ export function topicName(fleet: string, topic: Topic): string {
 const MAX_RPC = 4 * 1024 * 1024
 /** How long a gossip stream waits for the link that it belongs to. */
 const JOIN_TIMEOUT = 5_000
+/** How long after a gossip stream ended its connection may still be found open, in milliseconds. */
+const GOING_DOWN = 1_000
 /** Bytes that may wait for one slow neighbour before messages to it are dropped; anti-entropy makes up for them. */
 const MAX_OUTBOUND = 8 * 1024 * 1024
 
@@ -168,8 +170,11 @@ function gatedRegistrar(real: Registrar, sessions: Sessions) {
         try {
           yield* source
         } finally {
-          // gossipsub forgets a peer whose stream ends and never asks for it again, so the connection must not outlive it.
-          if (over.get(session.peer) === session) session.abort(new Error('its gossip stream ended'))
+          // gossipsub forgets a peer whose stream ends and never asks for it again, so the connection must not outlive
+          // it. A connection that is going down anyway ends its streams first, and has a moment to do so.
+          setTimeout(() => {
+            if (over.get(session.peer) === session) session.abort(new Error('its gossip stream ended'))
+          }, GOING_DOWN).unref()
         }
       })()
       await handler({ connection: session.connection, stream })

@@ -12,9 +12,12 @@ export const LINK_PROTOCOL = '/fleetd/link/1'
 const MAX_QUEUED = 4 * LIMITS.linkFrame
 /** How long opening a link over an admitted connection may take: one round trip, and a connection that is quietly dead. */
 const OPEN_TIMEOUT = 3_000
-/** Links that an opening names as known to be dead. */
-const MAX_KNOWN = 16
-/** How long a goodbye may take to leave before the connection is closed under it. */
+/** Links that an opening names as known to be dead: more than fail in a row before TCP itself gives a dead connection up. */
+const MAX_KNOWN = 64
+/**
+ * How long a goodbye may take to be answered before the connection is closed under it. Closing at once would lose it:
+ * libp2p destroys the socket with what noise has still to encrypt.
+ */
 const GOODBYE_TIMEOUT = 500
 /** The frame that says goodbye. A link that ends without one was cut: its peer's process died, or the way to it. */
 const GOODBYE = new Uint8Array()
@@ -31,7 +34,7 @@ export interface Links {
   /** Makes sure of a link to the session's peer, over this session or one that the peer opens meanwhile. Rejects `unavailable`. */
   open(session: Session): Promise<void>
   send(peer: NodeId, frame: Uint8Array): boolean
-  /** Says goodbye. `down` is called before this returns; resolves when the goodbye has left, or will not. */
+  /** Says goodbye and closes the connection. `down` is called before this returns; resolves when the peer is gone. */
   close(peer: NodeId): Promise<void>
 }
 
@@ -44,13 +47,14 @@ interface Link {
 interface Opening {
   readonly id: string
   readonly session: Session
-  readonly outcome: Promise<void>
+  /** The peer has told us that it knows of this opening and that nothing came of it. */
+  cancelled: boolean
 }
 
 export async function createLinks(sessions: Sessions, self: NodeId, events: LinkEvents, log: Logger): Promise<Links> {
   const up = new Map<NodeId, Link>()
-  const openings = new Map<NodeId, Opening>()
-  /** The last link that was up with a peer and our openings since, any of which it may believe to be up. */
+  const openings = new Map<NodeId, Opening & { readonly outcome: Promise<void> }>()
+  /** The latest links with a peer and openings of ours, newest last, any of which it may believe to be up. */
   const known = new Map<NodeId, readonly string[]>()
   const waiters = new Map<NodeId, Set<() => void>>()
 
@@ -73,25 +77,33 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
       await over.end()
       return
     }
-    if (current !== undefined) drop(current, 'reset')
+    if (opening !== undefined && request.after.includes(opening.id)) opening.cancelled = true
     establish({ id: request.id, session, over }, encode([true]))
   }
 
-  async function openOver(session: Session, id: string): Promise<void> {
+  async function openOver(opening: Opening): Promise<void> {
+    const { id, session } = opening
     const { peer } = session
     const stream = await session.connection.newStream(LINK_PROTOCOL, { signal: AbortSignal.timeout(OPEN_TIMEOUT) })
     const over = frames(stream, LIMITS.linkFrame)
-    const [lastUp, ...attempts] = known.get(peer) ?? []
-    const after = lastUp === undefined ? [] : [lastUp, ...attempts.slice(1 - MAX_KNOWN)]
-    known.set(peer, [...after, id])
-    await over.send(encode([id, after]))
+    // We have no link now, so every one that we ever knew of is dead.
+    await over.send(encode([id, know(peer, id)]))
     const accepted = parseAnswer(await nextFrame(over, AbortSignal.timeout(OPEN_TIMEOUT)))
-    if (accepted && !up.has(peer)) {
+    const current = up.get(peer)
+    // A peer that takes our opening after we took one of its own has given that one up, unless it is a new process.
+    if (accepted && !opening.cancelled && (current === undefined || current.session.boot === session.boot)) {
       establish({ id, session, over })
       return
     }
     over.abort(new Error('another link to this peer is open'))
     if (!up.has(peer)) await untilUp(peer)
+  }
+
+  /** Notes a link's id; gives those before it. */
+  function know(peer: NodeId, id: string): readonly string[] {
+    const before = known.get(peer) ?? []
+    known.set(peer, [...before, id].slice(-MAX_KNOWN))
+    return before
   }
 
   /** The peer is opening a link of its own, which goes before ours. */
@@ -114,8 +126,10 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
 
   function establish(link: Link, greeting?: Uint8Array): void {
     const { peer } = link.session
+    const replaced = up.get(peer)
+    if (replaced !== undefined) supersede(replaced, link.session)
+    if (known.get(peer)?.includes(link.id) !== true) know(peer, link.id)
     up.set(peer, link)
-    known.set(peer, [link.id])
     if (greeting !== undefined) link.over.send(greeting).catch(() => {})
     events.up(link.session)
     for (const wake of [...(waiters.get(peer) ?? [])]) wake()
@@ -128,15 +142,17 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
     let broken: unknown
     try {
       for await (const frame of over.incoming) {
-        if (up.get(session.peer) !== link) break
         goodbye = frame.byteLength === 0
         if (goodbye) break
-        events.frame(session.peer, frame)
+        if (up.get(session.peer) === link) events.frame(session.peer, frame)
       }
     } catch (error) {
       broken = error
     }
-    if (up.get(session.peer) !== link) return
+    if (up.get(session.peer) !== link) {
+      if (session.endedByUs) session.close() // the answer to our goodbye, or the same thought
+      return
+    }
     const ours = session.endedByUs || broken instanceof FleetError // garbage: it is we who end it
     drop(link, goodbye || ours ? 'closed' : 'reset', broken)
   }
@@ -156,6 +172,15 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
     session.abort(reason)
   }
 
+  /** A link that is dead at the other end makes way for its successor, which may run over the same connection. */
+  function supersede({ session, over }: Link, successor: Session): void {
+    up.delete(session.peer)
+    events.down(session, 'reset')
+    const reason = new Error('the peer opened a new link')
+    over.abort(reason)
+    if (session !== successor) session.abort(reason)
+  }
+
   return {
     has: peer => up.has(peer),
     peers: () => [...up.keys()],
@@ -164,8 +189,8 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
       if (up.has(peer)) return
       const running = openings.get(peer)
       if (running !== undefined) return running.outcome
-      const id = randomBytes(8).toString('hex')
-      const outcome = openOver(session, id)
+      const opening: Opening = { id: randomBytes(8).toString('hex'), session, cancelled: false }
+      const outcome = openOver(opening)
         .catch(error => {
           if (up.has(peer)) return
           throw error instanceof FleetError
@@ -173,7 +198,7 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
             : new FleetError('unavailable', `no link to ${peer}: ${String(error)}`, { cause: error })
         })
         .finally(() => openings.delete(peer))
-      openings.set(peer, { id, session, outcome })
+      openings.set(peer, Object.assign(opening, { outcome }))
       return outcome
     },
     send(peer, frame) {
@@ -190,19 +215,23 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
     async close(peer) {
       const link = up.get(peer)
       if (link === undefined) return
+      const { session, over } = link
       up.delete(peer)
-      events.down(link.session, 'closed')
-      link.over.send(GOODBYE).catch(() => {})
-      await settledWithin(GOODBYE_TIMEOUT, link.over.end())
+      session.retire()
+      events.down(session, 'closed')
+      over.send(GOODBYE).catch(() => {})
+      void over.end()
+      await closedWithin(GOODBYE_TIMEOUT, session)
+      session.close()
     },
   }
 }
 
 function parseOpen(frame: Uint8Array | undefined): { id: string; after: readonly string[] } {
-  const value = frame === undefined ? undefined : decode(frame, 1024)
+  const value = frame === undefined ? undefined : decode(frame, 4096)
   const [id, after] = Array.isArray(value) ? (value as unknown[]) : []
   const isId = (value: unknown): value is string => typeof value === 'string' && value.length === 16
-  if (!isId(id) || !Array.isArray(after) || !after.every(isId))
+  if (!isId(id) || !Array.isArray(after) || after.length > MAX_KNOWN || !after.every(isId))
     throw new FleetError('corrupt', 'malformed opening of a link')
   return { id, after }
 }
@@ -214,11 +243,15 @@ function parseAnswer(frame: Uint8Array | undefined): boolean {
   return accepted
 }
 
-async function settledWithin(ms: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const bound = new Promise<void>(resolve => {
-    timer = setTimeout(resolve, ms)
+function closedWithin(ms: number, { closed }: Session): Promise<void> {
+  return new Promise(resolve => {
+    const done = () => {
+      clearTimeout(timer)
+      closed.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    closed.addEventListener('abort', done)
+    if (closed.aborted) done()
   })
-  await Promise.race([promise, bound])
-  clearTimeout(timer)
 }

@@ -6,7 +6,7 @@ export interface Open {
   readonly peer: NodeId
   /** Of the peer's process, from its admission. */
   readonly boot: string
-  /** The links with us that the peer knows to be dead: the last that was up, and its openings since. */
+  /** The links with us that the peer knew of when it asked. It has none, so they are dead. */
   readonly after: readonly string[]
 }
 
