@@ -81,6 +81,29 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
     establish({ id: request.id, session, over }, encode([true]))
   }
 
+  async function open(session: Session): Promise<void> {
+    const { peer } = session
+    if (up.has(peer)) return
+    const running = openings.get(peer)
+    if (running !== undefined) {
+      if (running.session === session) return running.outcome
+      // It may be waiting on a connection that has died.
+      await running.outcome.catch(() => {})
+      return open(session)
+    }
+    const opening: Opening = { id: randomBytes(8).toString('hex'), session, cancelled: false }
+    const outcome = openOver(opening)
+      .catch(error => {
+        if (up.has(peer)) return
+        throw error instanceof FleetError
+          ? error
+          : new FleetError('unavailable', `no link to ${peer}: ${String(error)}`, { cause: error })
+      })
+      .finally(() => openings.delete(peer))
+    openings.set(peer, Object.assign(opening, { outcome }))
+    return outcome
+  }
+
   async function openOver(opening: Opening): Promise<void> {
     const { id, session } = opening
     const { peer } = session
@@ -184,23 +207,7 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
   return {
     has: peer => up.has(peer),
     peers: () => [...up.keys()],
-    async open(session) {
-      const { peer } = session
-      if (up.has(peer)) return
-      const running = openings.get(peer)
-      if (running !== undefined) return running.outcome
-      const opening: Opening = { id: randomBytes(8).toString('hex'), session, cancelled: false }
-      const outcome = openOver(opening)
-        .catch(error => {
-          if (up.has(peer)) return
-          throw error instanceof FleetError
-            ? error
-            : new FleetError('unavailable', `no link to ${peer}: ${String(error)}`, { cause: error })
-        })
-        .finally(() => openings.delete(peer))
-      openings.set(peer, Object.assign(opening, { outcome }))
-      return outcome
-    },
+    open,
     send(peer, frame) {
       const link = up.get(peer)
       if (link === undefined) return false

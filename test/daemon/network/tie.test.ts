@@ -76,12 +76,14 @@ function run(rule: Rule, choices: readonly number[]): readonly [Side, Side] {
   const loseAt = (at: 0 | 1) => {
     sides[at].current = undefined
   }
-  /** An opening fails under way: its messages are gone and its opener gives up. */
+  /** An opening fails under way: its messages are gone and its opener gives up, which resets a link that came of it. */
   const loseOpening = (at: 0 | 1) => {
     const id = sides[at].opening
     if (id === undefined) return
     flying = flying.filter(({ message }) => message.id !== id)
     sides[at].opening = undefined
+    const other = sides[at === 0 ? 1 : 0]
+    if (other.current === id) other.current = undefined
   }
   for (const choice of choices) {
     const at = (choice & 1) as 0 | 1
