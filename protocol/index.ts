@@ -1,12 +1,15 @@
 // What any two nodes must agree on: ids, codec, signed statements, limits and API types.
 // Everything else is built on this folder, and it imports nothing of ours.
 // It does no I/O: the only thing it takes from Node is cryptography.
+export * from './api/index.ts'
 export * from './authority.ts'
+export * from './chunker.ts'
 export * from './codec.ts'
 export * from './errors.ts'
 export * from './ids.ts'
 export * from './keys.ts'
 export * from './limits.ts'
+export * from './manifest.ts'
 export * from './random.ts'
 export * from './statement.ts'
 export * from './statements/admission.ts'

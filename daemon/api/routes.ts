@@ -1,0 +1,73 @@
+import {
+  type PlainName,
+  type PolicyView,
+  type Received,
+  type Result,
+  type StreamName,
+  toDocument,
+  type Update,
+} from '../../protocol/index.ts'
+import type { FleetService } from './service.ts'
+
+/** How each question that has one answer is put to the service. */
+export type Answers = {
+  readonly [N in PlainName]: (received: Received<N>, signal: AbortSignal) => Result<N> | Promise<Result<N>>
+}
+/** How each stream is made; what it returns in the end is its result. */
+export type Streams = {
+  readonly [N in StreamName]: (
+    received: Received<N>,
+    update: (update: Update<N>) => void,
+    signal: AbortSignal,
+  ) => Promise<Result<N>>
+}
+
+export function answersOf(service: FleetService): Answers {
+  const policy = async (): Promise<PolicyView> => {
+    const view = await service.policy()
+    return { ...view, chain: view.chain.map(toDocument) }
+  }
+  return {
+    'GET /v1/info': () => service.info(),
+    'GET /v1/version': () => service.version(),
+    'GET /v1/members': () => service.members(),
+    'POST /v1/claim': ({ body }) => service.claim(body),
+    'POST /v1/join': ({ body }, signal) => service.join(body, signal),
+    'POST /v1/leave': () => nothing(service.leave()),
+    'POST /v1/tags': ({ body }) => service.changeTags(body),
+    'GET /v1/policy': policy,
+    'POST /v1/policy': async ({ body }) => {
+      await service.acceptPolicy(body.statement)
+      return policy()
+    },
+    'POST /v1/revocations': ({ body }) => nothing(service.revoke(body.statement)),
+    'GET /v1/images': () => service.images(),
+    'GET /v1/images/:ref': ({ params }) => service.image(params.ref),
+    'POST /v1/images/:ref/endorsement': ({ params, body }) => nothing(service.endorseImage(params.ref, body.statement)),
+    'GET /v1/images/:ref/peers': ({ params }) => service.imagePeers(params.ref),
+    'GET /v1/rollouts': () => service.rollouts(),
+    'POST /v1/rollouts': ({ body }, signal) => service.submitPlan(body.statement, signal),
+    'POST /v1/orders': ({ body }, signal) => service.order(body.statement, signal),
+    'GET /v1/rollouts/:group': ({ params }, signal) => service.rollout(params.group, signal),
+    'GET /v1/rollouts/:group/draft': ({ params, query }, signal) => service.draft(params.group, query, signal),
+    'GET /v1/rollouts/:group/explain/:node': ({ params }, signal) => service.explain(params.group, params.node, signal),
+    'GET /v1/ledger/:group': ({ params }, signal) => service.ledger(params.group, signal),
+  }
+}
+
+export function streamsOf(service: FleetService): Streams {
+  return {
+    'POST /v1/images/build': ({ body }, update, signal) => service.buildImage(body, update, signal),
+    'POST /v1/images/:ref/fetch': ({ params }, update, signal) => service.fetchImage(params.ref, update, signal),
+    'POST /v1/images/:ref/verify': ({ params }, update, signal) => service.verifyImage(params.ref, update, signal),
+    'GET /v1/rollouts/:group/watch': async ({ params }, update, signal) => {
+      for await (const status of service.watchRollout(params.group, signal)) update(status)
+      return undefined
+    },
+  }
+}
+
+const nothing = async (done: Promise<void>): Promise<Record<string, never>> => {
+  await done
+  return {}
+}

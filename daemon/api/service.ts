@@ -1,0 +1,82 @@
+import type {
+  Built,
+  Claim,
+  Explanation,
+  FetchProgress,
+  ImageDetail,
+  ImagePeers,
+  Images,
+  Info,
+  Join,
+  Joined,
+  LedgerView,
+  Members,
+  PolicyView,
+  Progress,
+  Readiness,
+  Received,
+  RolloutDraft,
+  RolloutList,
+  RolloutStatusView,
+  Tags,
+  TagsChange,
+  Verified,
+  VersionInfo,
+} from '../../protocol/index.ts'
+
+type Answer<T> = T | Promise<T>
+
+/**
+ * What the daemon can be asked, with no word of HTTP. Everything that it is given has the right shape; whether it is
+ * allowed is for the service to say. It throws `FleetError`; the code becomes the status. A signal aborts when the caller is gone.
+ * `progress` may be called as often as is handy: what the caller cannot take in time is skipped, never queued.
+ */
+export interface FleetService {
+  info(): Answer<Info>
+  version(): Answer<VersionInfo>
+  readiness(): Answer<Readiness>
+  members(): Answer<Members>
+
+  /** Throws `refused` when the daemon belongs to a fleet already. */
+  claim(claim: Claim): Promise<Info>
+  /** Throws `unavailable` when no address answered. */
+  join(join: Join, signal: AbortSignal): Promise<Joined>
+  /** Resolves once the goodbye is on its way; the daemon stops after the answer was sent. */
+  leave(): Promise<void>
+  changeTags(change: TagsChange): Promise<Tags>
+
+  /** The chain as bytes; the API turns them into text. Throws `unclaimed`. */
+  policy(): Answer<Omit<PolicyView, 'chain'> & { readonly chain: readonly Uint8Array[] }>
+  /** Takes the next policy of the chain and spreads it. */
+  acceptPolicy(statement: Uint8Array): Promise<void>
+  revoke(statement: Uint8Array): Promise<void>
+
+  /** `image` is `name:version`, a digest or the beginning of one. Throws `not-found`, or `conflict` where several match. */
+  images(): Answer<Images>
+  image(image: string): Answer<ImageDetail>
+  buildImage(
+    build: Received<'POST /v1/images/build'>['body'],
+    progress: (progress: Progress) => void,
+    signal: AbortSignal,
+  ): Promise<Built>
+  endorseImage(image: string, statement: Uint8Array): Promise<void>
+  fetchImage(image: string, progress: (progress: FetchProgress) => void, signal: AbortSignal): Promise<FetchProgress>
+  /** Resolves with what it found, damage too. */
+  verifyImage(image: string, progress: (progress: Progress) => void, signal: AbortSignal): Promise<Verified>
+  imagePeers(image: string): Answer<ImagePeers>
+
+  draft(
+    group: string,
+    query: Received<'GET /v1/rollouts/:group/draft'>['query'],
+    signal: AbortSignal,
+  ): Promise<RolloutDraft>
+  submitPlan(statement: Uint8Array, signal: AbortSignal): Promise<RolloutStatusView>
+  order(statement: Uint8Array, signal: AbortSignal): Promise<RolloutStatusView>
+  rollouts(): Answer<RolloutList>
+  rollout(group: string, signal: AbortSignal): Promise<RolloutStatusView>
+  /** The present state first, then every change until the signal aborts. */
+  watchRollout(group: string, signal: AbortSignal): AsyncIterable<RolloutStatusView>
+  /** `node` is a name, an id or the beginning of one. */
+  explain(group: string, node: string, signal: AbortSignal): Promise<Explanation>
+  ledger(group: string, signal: AbortSignal): Promise<LedgerView>
+}

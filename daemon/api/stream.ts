@@ -1,0 +1,86 @@
+import type { ServerResponse } from 'node:http'
+import { HTTP_STATUS, PROBLEM_TYPE, toFleetError, toProblem } from '../../protocol/index.ts'
+
+/** How long the first word may take before the stream is opened without it: until then an error is still a plain status. */
+const FIRST_WORD = 1_000
+/** At most so many updates a second reach a caller; the newest always does. */
+const UPDATE_EVERY = 100
+/** A comment in a quiet stream, so that both ends notice a caller that is gone (HTML standard, 9.2.7: about every 15 seconds). */
+const HEARTBEAT = 15_000
+
+/**
+ * Serves one stream of Server-Sent Events: `update`s on the way, then `result` or `problem`. Of updates that the caller
+ * cannot take in time only the newest is kept. Resolves when the stream has ended, for whatever reason; never rejects.
+ */
+export async function serveStream<U>(
+  response: ServerResponse,
+  signal: AbortSignal,
+  run: (update: (update: U) => void) => Promise<unknown>,
+): Promise<void> {
+  let id = 0
+  let waiting: { update: U } | undefined
+  let blocked = false
+  let lastUpdate = 0
+  let timer: NodeJS.Timeout | undefined
+
+  const open = (): void => {
+    if (response.headersSent || signal.aborted) return
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+    response.flushHeaders()
+  }
+  const write = (event: string, data: unknown): void => {
+    open()
+    id += 1
+    blocked = !response.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+  }
+  const flush = (): void => {
+    clearTimeout(timer)
+    timer = undefined
+    if (waiting === undefined || blocked || signal.aborted) return
+    const { update } = waiting
+    waiting = undefined
+    lastUpdate = performance.now()
+    write('update', update)
+  }
+  const update = (next: U): void => {
+    if (response.writableEnded) return
+    waiting = { update: next }
+    timer ??= setTimeout(flush, Math.max(0, lastUpdate + UPDATE_EVERY - performance.now()))
+  }
+  const onDrain = (): void => {
+    blocked = false
+    flush()
+  }
+
+  response.on('drain', onDrain)
+  const opening = setTimeout(open, FIRST_WORD)
+  const heartbeat = setInterval(() => {
+    if (response.headersSent && !blocked) blocked = !response.write(':\n\n')
+  }, HEARTBEAT)
+  try {
+    const result = await run(update)
+    if (signal.aborted) return
+    blocked = false
+    flush()
+    if (result !== undefined) write('result', result)
+    open()
+    response.end()
+  } catch (thrown) {
+    if (signal.aborted) return
+    const error = toFleetError(thrown)
+    const problem = toProblem(error)
+    if (response.headersSent) {
+      blocked = false
+      flush()
+      write('problem', problem)
+      response.end()
+    } else {
+      response.writeHead(HTTP_STATUS[error.code], { 'content-type': PROBLEM_TYPE }).end(JSON.stringify(problem))
+    }
+  } finally {
+    response.off('drain', onDrain)
+    clearTimeout(opening)
+    clearTimeout(timer)
+    clearInterval(heartbeat)
+  }
+}

@@ -1,0 +1,107 @@
+import { z } from 'zod'
+import { LIMITS } from '../limits.ts'
+import { address, counter, label, nodeClass, nodeId, reason, tags, time } from '../statements/fields.ts'
+import { health, layerStatusSchema } from '../statements/member.ts'
+import { policySchema } from '../statements/policy.ts'
+import { document, fleetId, list } from './fields.ts'
+
+export const versionSchema = z.object({
+  /** fleetd's version. */
+  version: z.string(),
+  /** The version of this interface. */
+  api: z.literal(1),
+  /** The version of Node that runs it. */
+  node: z.string(),
+})
+export type VersionInfo = z.infer<typeof versionSchema>
+
+/** What a daemon says of itself. `fleet` is null while it is unclaimed. */
+export const infoSchema = z.object({
+  id: nodeId,
+  name: label,
+  version: z.string(),
+  fleet: fleetId.nullable(),
+  class: nodeClass,
+  zone: label,
+  group: label,
+  tags,
+  epoch: counter,
+  /** Where peers reach it; what an invite names as the way in. */
+  addresses: list(address),
+  /** Where this interface is served. */
+  api: list(z.string()),
+  dataDir: z.string(),
+  pid: z.number().int(),
+  startedAt: time,
+})
+export type Info = z.infer<typeof infoSchema>
+
+/** `away` and `overdue` are for class intermittent, which is never `failed`. */
+export const memberStatus = z.enum(['alive', 'suspect', 'failed', 'left', 'away', 'overdue'])
+export type MemberStatus = z.infer<typeof memberStatus>
+
+export const memberSchema = z.object({
+  id: nodeId,
+  name: label,
+  addrs: list(address),
+  status: memberStatus,
+  class: nodeClass,
+  zone: label,
+  group: label,
+  tags,
+  epoch: counter,
+  layers: list(layerStatusSchema),
+  health,
+  /** Why, when not passing. */
+  reason,
+  taint: list(z.string()),
+  /** Round trip in milliseconds; null for this node itself and where none was measured. */
+  rttMs: z.number().nullable(),
+  version: z.string(),
+})
+export type MemberView = z.infer<typeof memberSchema>
+export const membersSchema = z.object({ members: list(memberSchema) })
+export type Members = z.infer<typeof membersSchema>
+
+const TOKEN_CHARACTERS = 400 * 1024
+const token = z.string().min(1).max(TOKEN_CHARACTERS)
+
+/** Makes an unclaimed daemon the first of a fleet: policy 1, and an invite for itself. */
+export const claimSchema = z.strictObject({ chain: z.array(document(LIMITS.policy)).min(1).max(16), token })
+export type Claim = z.output<typeof claimSchema>
+
+/** Either an invite's token, or addresses (multiaddrs or HOST:PORT) of members of the fleet it belongs to already. */
+export const joinSchema = z.union([
+  z.strictObject({ token }),
+  z.strictObject({ addresses: z.array(z.string().min(1).max(256)).min(1).max(LIMITS.addresses) }),
+])
+export type Join = z.output<typeof joinSchema>
+export const joinedSchema = z.object({
+  fleet: fleetId,
+  /** The addresses at which a member answered. */
+  reached: list(z.string()),
+  /** Those at which none did, and why. They are tried again for as long as the daemon runs. */
+  failed: list(z.object({ address: z.string(), reason: z.string() })),
+})
+export type Joined = z.infer<typeof joinedSchema>
+
+export const tagsChangeSchema = z.strictObject({
+  set: tags.default({}),
+  delete: z.array(z.string().max(LIMITS.tagKey)).max(LIMITS.tags).default([]),
+})
+export type TagsChange = z.output<typeof tagsChangeSchema>
+export const tagsSchema = z.object({ tags })
+export type Tags = z.infer<typeof tagsSchema>
+
+export const policyViewSchema = z.object({
+  fleet: fleetId,
+  /** The signed policies, from policy 1 on, in base64url. */
+  chain: list(z.string()),
+  /** The newest, opened. */
+  policy: policySchema,
+})
+export type PolicyView = z.infer<typeof policyViewSchema>
+
+/** `ready`: it takes part in its fleet, or waits to be claimed. `reason` says what is missing otherwise. */
+export const readinessSchema = z.object({ ready: z.boolean(), reason: z.string() })
+export type Readiness = z.infer<typeof readinessSchema>

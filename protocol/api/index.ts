@@ -1,0 +1,9 @@
+// The local API under /v1: what can be asked, what goes in and what comes out, in one table of routes.
+// The daemon checks requests with these schemas; fleetctl takes only their types, because it must start fast.
+export { toDocument } from './fields.ts'
+export type * from './fleet.ts'
+export type * from './images.ts'
+export { describeKeyFile, formatKeyFile, parseKeyFile } from './key-file.ts'
+export * from './problem.ts'
+export type * from './rollouts.ts'
+export * from './routes.ts'

@@ -1,0 +1,132 @@
+import { z } from 'zod'
+import { LIMITS } from '../limits.ts'
+import { counter, digest, label, nodeId, time } from '../statements/fields.ts'
+import { imageRef, list } from './fields.ts'
+
+export const phase = z.enum([
+  'idle',
+  'canary',
+  'rolling',
+  'soaking',
+  'paused',
+  'reversing',
+  'done',
+  'rolled-back',
+  'aborted',
+])
+export type RolloutPhase = z.infer<typeof phase>
+
+const version = z.string().max(2 * LIMITS.name)
+
+export const permitSchema = z.object({
+  token: counter,
+  node: nodeId,
+  name: z.string(),
+  kind: z.string(),
+  since: time,
+})
+export type PermitView = z.infer<typeof permitSchema>
+
+export const rolloutStatusSchema = z.object({
+  group: label,
+  generation: counter,
+  phase,
+  image: z.object({ digest, version }).nullable(),
+  /** The image that the layer is meant to run by the last generation that was done. */
+  target: digest.nullable(),
+  /** Nodes in the roster, and how many of them are on the image, failed, or have not gone yet. */
+  total: counter,
+  ok: counter,
+  failed: counter,
+  pending: counter,
+  permits: list(permitSchema),
+  waves: list(z.never()),
+  /** Why it is in this phase. */
+  reason: z.string(),
+})
+export type RolloutStatusView = z.infer<typeof rolloutStatusSchema>
+export const rolloutsSchema = z.object({ rollouts: list(rolloutStatusSchema) })
+export type RolloutList = z.infer<typeof rolloutsSchema>
+
+/** What a plan would be, if it were signed now. */
+export const draftSchema = z.object({
+  group: label,
+  layer: label,
+  image: z.object({ digest, version }),
+  /** The number that the plan must have. */
+  generation: counter,
+  /** What the layer goes back to when the plan is undone. */
+  previous: digest.nullable(),
+  /** Where the newest generation stands: while it is under way, no other starts. */
+  phase,
+  /** Images that failed in this group before. */
+  denied: list(digest),
+  roster: list(
+    z.object({
+      node: nodeId,
+      name: label,
+      zone: label,
+      /** What it runs now. */
+      digest: digest.nullable(),
+      version: version.nullable(),
+    }),
+  ),
+  /** Members of the group that the plan leaves out, and why. */
+  excluded: list(z.object({ node: nodeId, name: label, reason: z.string() })),
+})
+export type RolloutDraft = z.infer<typeof draftSchema>
+
+const pattern = z.string().refine(text => {
+  const at = text.indexOf('=')
+  if (at < 1) return false
+  try {
+    new RegExp(text.slice(at + 1))
+    return true
+  } catch {
+    return false
+  }
+}, 'expected TAG=REGULAR-EXPRESSION')
+
+/** `select` may be given several times: every one must match. */
+export const draftQuerySchema = z.strictObject({
+  layer: label,
+  image: imageRef,
+  select: z
+    .union([pattern, z.array(pattern).max(LIMITS.tags)])
+    .default([])
+    .transform(
+      given =>
+        Object.fromEntries(
+          [given].flat().map(text => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]),
+        ) as Readonly<Record<string, string>>,
+    ),
+})
+
+export const explanationSchema = z.object({ node: nodeId, name: z.string(), group: label, reason: z.string() })
+export type Explanation = z.infer<typeof explanationSchema>
+
+const nodeAndName = z.object({ node: nodeId, name: z.string() })
+
+/** A group's ledger, as its voters hold it. */
+export const ledgerSchema = z.object({
+  group: label,
+  /** Counts the writes since the group began. */
+  version: counter,
+  /** Which set of voters this is. */
+  epoch: counter,
+  voters: list(nodeAndName),
+  generation: counter,
+  plan: digest.nullable(),
+  phase,
+  reason: z.string(),
+  nextToken: counter,
+  permits: list(permitSchema),
+  /** What each layer of the group is meant to run. */
+  targets: z.record(z.string(), digest),
+  denied: list(digest),
+  /** Nodes that were written off. */
+  fenced: list(nodeId),
+  /** The last grant, release or change of phase. */
+  progressAt: time,
+})
+export type LedgerView = z.infer<typeof ledgerSchema>

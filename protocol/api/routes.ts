@@ -1,0 +1,149 @@
+import { z } from 'zod'
+import { LIMITS } from '../limits.ts'
+import { label } from '../statements/fields.ts'
+import { imageRef, nodeRef, statementOf } from './fields.ts'
+import * as fleet from './fleet.ts'
+import * as images from './images.ts'
+import * as rollouts from './rollouts.ts'
+
+/**
+ * One thing that the daemon can be asked. `events` makes it a stream of Server-Sent Events: `update` carries
+ * `events`, `result` (for what ends by itself) carries `result` and is the last, and `problem` is a problem document and is the last.
+ */
+export interface Route {
+  readonly summary: string
+  readonly params?: z.ZodObject
+  readonly query?: z.ZodObject
+  readonly body?: z.ZodType
+  readonly result?: z.ZodType
+  readonly events?: z.ZodType
+  /** Largest body, in bytes. Default 16 KiB. */
+  readonly maxBody?: number
+}
+
+const image = z.strictObject({ ref: imageRef })
+const group = z.strictObject({ group: label })
+/** A statement of at most `max` bytes in base64url, with the JSON around it. */
+const sized = (max: number) => ({ body: statementOf(max), maxBody: Math.ceil((max * 4) / 3) + 1024 })
+const MIB = 1024 * 1024
+
+/** The local API: `METHOD PATH` and what goes in and comes out. The server, the client's types and the OpenAPI description are all made from this. */
+export const ROUTES = {
+  'GET /v1/info': { summary: 'This daemon', result: fleet.infoSchema },
+  'GET /v1/version': { summary: 'Versions', result: fleet.versionSchema },
+  'GET /v1/members': { summary: 'Everybody in the fleet, as this daemon sees them', result: fleet.membersSchema },
+  'POST /v1/claim': {
+    summary: 'Makes an unclaimed daemon the first of a fleet',
+    body: fleet.claimSchema,
+    maxBody: 2 * MIB,
+    result: fleet.infoSchema,
+  },
+  'POST /v1/join': {
+    summary: 'Joins a fleet with an invite, or dials members of this one',
+    body: fleet.joinSchema,
+    maxBody: MIB,
+    result: fleet.joinedSchema,
+  },
+  'POST /v1/leave': { summary: 'Says goodbye to the fleet and stops the daemon', result: z.object({}) },
+  'POST /v1/tags': { summary: 'Changes the tags of this node', body: fleet.tagsChangeSchema, result: fleet.tagsSchema },
+  'GET /v1/policy': { summary: 'The policy and the chain that leads to it', result: fleet.policyViewSchema },
+  'POST /v1/policy': {
+    summary: 'Takes the next policy, signed',
+    ...sized(LIMITS.policy),
+    result: fleet.policyViewSchema,
+  },
+  'POST /v1/revocations': {
+    summary: 'Puts a node out for good, signed',
+    ...sized(LIMITS.revocation),
+    result: z.object({}),
+  },
+  'GET /v1/images': { summary: 'The images that this daemon has or is fetching', result: images.imagesSchema },
+  'POST /v1/images/build': {
+    summary: 'Builds an image from a path on this host',
+    body: images.buildSchema,
+    maxBody: 64 * 1024,
+    events: images.progressSchema,
+    result: images.builtSchema,
+  },
+  'GET /v1/images/:ref': { summary: 'One image', params: image, result: images.imageDetailSchema },
+  'POST /v1/images/:ref/endorsement': {
+    summary: "Takes a publisher's signature on an image",
+    params: image,
+    ...sized(LIMITS.endorsement),
+    result: z.object({}),
+  },
+  'POST /v1/images/:ref/fetch': {
+    summary: 'Fetches an image from the peers that have it',
+    params: image,
+    events: images.fetchProgressSchema,
+    result: images.fetchProgressSchema,
+  },
+  'POST /v1/images/:ref/verify': {
+    summary: 'Reads every chunk of an image and compares it with its digest',
+    params: image,
+    events: images.progressSchema,
+    result: images.verifiedSchema,
+  },
+  'GET /v1/images/:ref/peers': {
+    summary: 'Whom an image came from and went to',
+    params: image,
+    result: images.imagePeersSchema,
+  },
+  'GET /v1/rollouts': { summary: 'The newest rollout of each group', result: rollouts.rolloutsSchema },
+  'POST /v1/rollouts': { summary: 'Starts a signed plan', ...sized(LIMITS.plan), result: rollouts.rolloutStatusSchema },
+  'POST /v1/orders': {
+    summary: "Takes an operator's word on a rollout, signed",
+    ...sized(LIMITS.order),
+    result: rollouts.rolloutStatusSchema,
+  },
+  'GET /v1/rollouts/:group': {
+    summary: "A group's newest rollout",
+    params: group,
+    result: rollouts.rolloutStatusSchema,
+  },
+  'GET /v1/rollouts/:group/draft': {
+    summary: 'What a plan for this group would be now',
+    params: group,
+    query: rollouts.draftQuerySchema,
+    result: rollouts.draftSchema,
+  },
+  'GET /v1/rollouts/:group/watch': {
+    summary: "Every change of a group's rollout, the present state first",
+    params: group,
+    events: rollouts.rolloutStatusSchema,
+  },
+  'GET /v1/rollouts/:group/explain/:node': {
+    summary: 'Why a node does or does not go on with a rollout',
+    params: z.strictObject({ group: label, node: nodeRef }),
+    result: rollouts.explanationSchema,
+  },
+  'GET /v1/ledger/:group': {
+    summary: "A group's ledger, read from a majority of its voters",
+    params: group,
+    result: rollouts.ledgerSchema,
+  },
+} as const satisfies Record<string, Route>
+
+export type Routes = typeof ROUTES
+export type RouteName = keyof Routes
+
+type Field<R, K extends string, Otherwise> = R extends Record<K, infer S extends z.ZodType> ? S : Otherwise
+type In<R, K extends string> = Field<R, K, never> extends infer S extends z.ZodType ? S : never
+
+/** What a caller sends. */
+export type Call<N extends RouteName> = {
+  [K in 'params' | 'query' | 'body' as K extends keyof Routes[N] ? K : never]: z.input<In<Routes[N], K>>
+}
+/** What a handler gets: the same, checked and with bytes and brands in place. */
+export type Received<N extends RouteName> = {
+  [K in 'params' | 'query' | 'body' as K extends keyof Routes[N] ? K : never]: z.output<In<Routes[N], K>>
+}
+/** What comes back in the end; undefined for a stream that only updates. */
+export type Result<N extends RouteName> = Routes[N] extends { result: infer S extends z.ZodType }
+  ? z.output<S>
+  : undefined
+/** What a stream tells on the way; never for a route that is no stream. */
+export type Update<N extends RouteName> = Routes[N] extends { events: infer S extends z.ZodType } ? z.output<S> : never
+
+export type StreamName = { [N in RouteName]: Routes[N] extends { events: z.ZodType } ? N : never }[RouteName]
+export type PlainName = Exclude<RouteName, StreamName>
