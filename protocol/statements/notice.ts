@@ -16,4 +16,8 @@ export const noticeSchema = z.object({
   value: bytes(LIMITS.ledgerValue),
 })
 export type Notice = z.infer<typeof noticeSchema>
-export const NOTICE: StatementKind<Notice> = { domain: 'fleetd/notice/1', schema: noticeSchema, maxBytes: LIMITS.ledgerValue + 1024 }
+export const NOTICE: StatementKind<Notice> = {
+  domain: 'fleetd/notice/1',
+  schema: noticeSchema,
+  maxBytes: LIMITS.ledgerValue + 1024,
+}

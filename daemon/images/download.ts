@@ -1,0 +1,193 @@
+import type { Logger } from 'pino'
+import { type Digest, FleetError, type Millis, type NodeId, type Random, toFleetError } from '../../protocol/index.ts'
+import {
+  createSwarm,
+  type ImageStore,
+  type StoredImage,
+  type SwarmEffect,
+  type SwarmInput,
+  verifyChunk,
+} from '../../rollout/index.ts'
+import type { Channel, Network } from '../network/index.ts'
+import type { Traffic } from './traffic.ts'
+import { decodeMessage, encodeMessage, SERVICE } from './wire.ts'
+
+/** Peers that one download asks at a time. */
+const MAX_PEERS = 20
+/** How often new providers are looked for, and lost ones tried again. Milliseconds. */
+const LOOK_EVERY = 500
+const CONNECT_TIMEOUT = 5_000
+
+export interface DownloadInit {
+  readonly image: StoredImage
+  readonly store: ImageStore
+  readonly network: Network
+  readonly traffic: Traffic
+  readonly providers: (image: Digest) => readonly NodeId[]
+  readonly now: () => Millis
+  readonly random: Random
+  readonly log: Logger
+  /** A chunk is verified and on disk: others may have it. */
+  stored(index: number): void
+  progressed(progress: { done: number; total: number; peers: number }): void
+}
+
+/** Brings in what is missing of an image. Resolves when all of it is verified and on disk; goes on for as long as it takes. Rejects on `no-space` and when it is cancelled. */
+export function download(init: DownloadInit, signal: AbortSignal): Promise<void> {
+  const { image, store, network, traffic, log } = init
+  const { digest, index } = image
+  const swarm = createSwarm({
+    self: network.self,
+    chunks: index,
+    have: at => store.has(index[at]!.digest),
+    random: init.random,
+  })
+  const channels = new Map<NodeId, Channel>()
+  const connecting = new Set<NodeId>()
+  const banned = new Set<NodeId>()
+  const over = new AbortController()
+  const either = AbortSignal.any([signal, over.signal])
+
+  return new Promise((resolve, reject) => {
+    let wakeTimer: NodeJS.Timeout | undefined
+    let lookTimer: NodeJS.Timeout | undefined
+    const end = (error?: FleetError): void => {
+      if (over.signal.aborted) return
+      over.abort()
+      clearTimeout(wakeTimer)
+      clearInterval(lookTimer)
+      signal.removeEventListener('abort', cancelled)
+      for (const channel of channels.values()) channel.close()
+      if (error === undefined) resolve()
+      else reject(error)
+    }
+    const cancelled = (): void =>
+      end(
+        new FleetError(
+          'timeout',
+          `fetching ${image.manifest.name}:${image.manifest.version} was cancelled; what has arrived is kept`,
+        ),
+      )
+
+    const input = (next: SwarmInput): void => {
+      if (!over.signal.aborted) for (const effect of swarm.step(init.now(), next)) perform(effect)
+    }
+    const perform = (effect: SwarmEffect): void => {
+      switch (effect.type) {
+        case 'request':
+        case 'cancel':
+          channels
+            .get(effect.peer)
+            ?.send(encodeMessage({ type: effect.type, indexes: effect.indexes }))
+            .catch(() => lose(effect.peer))
+          return
+        case 'ban':
+          banned.add(effect.peer)
+          traffic.at(digest, effect.peer).banned = effect.reason
+          log.error(
+            { peer: effect.peer, image: digest, reason: effect.reason },
+            `peer ${effect.peer} is banned for image ${image.manifest.name}:${image.manifest.version}: ${effect.reason}`,
+          )
+          lose(effect.peer)
+          return
+        case 'drop':
+          log.warn({ peer: effect.peer, image: digest }, `peer ${effect.peer} is given up: ${effect.reason}`)
+          lose(effect.peer)
+          return
+        case 'wakeAt':
+          clearTimeout(wakeTimer)
+          wakeTimer = setTimeout(() => input({ type: 'wake' }), Math.max(0, effect.at - init.now()))
+          return
+        case 'done':
+          return end()
+        default:
+          return effect satisfies never
+      }
+    }
+    const lose = (peer: NodeId): void => {
+      const channel = channels.get(peer)
+      if (channel === undefined) return
+      channels.delete(peer)
+      channel.close()
+      input({ type: 'gone', peer })
+    }
+
+    const accept = async (peer: NodeId, at: number, bytes: Uint8Array): Promise<void> => {
+      const ref = index[at]
+      const chunk = ref === undefined ? undefined : verifyChunk(ref.digest, bytes)
+      if (chunk === undefined) return input({ type: 'chunk', peer, index: at, good: false })
+      traffic.at(digest, peer).received += bytes.byteLength
+      try {
+        const news = !store.has(chunk.digest)
+        await store.put(chunk)
+        input({ type: 'chunk', peer, index: at, good: true })
+        if (news) init.stored(at)
+        init.progressed(swarm.progress())
+      } catch (error) {
+        end(toFleetError(error))
+      }
+    }
+
+    const read = async (peer: NodeId, channel: Channel): Promise<void> => {
+      try {
+        await channel.send(encodeMessage({ type: 'open', image: digest }))
+        for await (const frame of channel.frames) {
+          const message = decodeMessage(frame)
+          switch (message.type) {
+            case 'bitmap':
+              if (message.has.byteLength === 0 && index.length > 0) return
+              input({ type: 'peer', peer, has: message.has })
+              break
+            case 'has':
+              input({ type: 'has', peer, indexes: message.indexes })
+              break
+            case 'chunk':
+              // Not awaited: the next chunk is read while this one is hashed and written.
+              void accept(peer, message.index, message.bytes)
+              break
+            case 'refused':
+              input({ type: 'refused', peer, index: message.index })
+              break
+            default:
+              return
+          }
+        }
+      } catch (error) {
+        log.debug({ peer, reason: toFleetError(error).message }, 'a download channel ended')
+      } finally {
+        if (channels.get(peer) === channel) lose(peer)
+      }
+    }
+
+    const look = (): void => {
+      const candidates = init
+        .providers(digest)
+        .filter(peer => peer !== network.self && !channels.has(peer) && !connecting.has(peer) && !banned.has(peer))
+      for (const peer of init.random
+        .shuffle(candidates)
+        .slice(0, Math.max(0, MAX_PEERS - channels.size - connecting.size))) {
+        connecting.add(peer)
+        network
+          .openChannel(peer, SERVICE.chunks, {
+            signal: AbortSignal.any([either, AbortSignal.timeout(CONNECT_TIMEOUT)]),
+          })
+          .then(
+            channel => {
+              if (over.signal.aborted) return channel.close()
+              channels.set(peer, channel)
+              void read(peer, channel)
+            },
+            error => log.debug({ peer, reason: (error as Error).message }, 'a provider cannot be reached'),
+          )
+          .finally(() => connecting.delete(peer))
+      }
+    }
+
+    if (signal.aborted) return cancelled()
+    signal.addEventListener('abort', cancelled, { once: true })
+    input({ type: 'wake' })
+    if (over.signal.aborted) return
+    look()
+    lookTimer = setInterval(look, LOOK_EVERY)
+  })
+}

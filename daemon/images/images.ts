@@ -1,0 +1,346 @@
+import type { Logger } from 'pino'
+import {
+  type ChunkRef,
+  type Digest,
+  decode,
+  encode,
+  FleetError,
+  LIMITS,
+  type Manifest,
+  type Millis,
+  type NodeId,
+  openIndex,
+  openManifest,
+  type Random,
+  toFleetError,
+} from '../../protocol/index.ts'
+import {
+  type BuildRequest,
+  type Built,
+  buildImage,
+  contentOf,
+  type ImageStore,
+  type StoredImage,
+  unpackFile,
+  unpackTree,
+} from '../../rollout/index.ts'
+import type { Network } from '../network/index.ts'
+import { download } from './download.ts'
+import { createTraffic, type PeerTraffic } from './traffic.ts'
+import { serve, type Upload } from './upload.ts'
+import { SERVICE } from './wire.ts'
+
+const DESCRIBE_TIMEOUT = 5_000
+/** How long to wait before asking again who has an image that nobody has offered yet. Milliseconds. */
+const SEEK_AGAIN = 500
+/** An index travels in parts that fit a response. */
+const PART = LIMITS.rpcMessage - 128 * 1024
+
+export interface FetchProgress {
+  /** Bytes that are verified and on disk. */
+  readonly done: number
+  readonly total: number
+  /** Bytes that this host had before. */
+  readonly reused: number
+  /** Bytes a second, over the last seconds. */
+  readonly rate: number
+  readonly etaSeconds: number | null
+  readonly peers: number
+}
+
+export interface Images {
+  build(request: BuildRequest, options: { signal: AbortSignal; onProgress?: (bytes: number) => void }): Promise<Built>
+  endorse(image: Digest, endorsement: Uint8Array): Promise<void>
+  list(): readonly StoredImage[]
+  get(image: Digest): StoredImage | undefined
+  /** The image that `name:version` or an unambiguous prefix of a digest stands for. Throws `not-found` or `conflict`. */
+  resolve(reference: string): StoredImage
+  /** Brings an image in, verified. Callers for the same image share one transfer. */
+  fetch(
+    image: Digest,
+    options: { signal: AbortSignal; onProgress?: (progress: FetchProgress) => void },
+  ): Promise<StoredImage>
+  /** How much of an image is here, bytes. */
+  held(image: StoredImage): number
+  /** Reads and hashes every chunk. Damaged ones are removed. */
+  verify(image: Digest, signal: AbortSignal): Promise<{ chunks: number; bad: Digest[]; missing: Digest[] }>
+  peers(image: Digest): ReadonlyMap<NodeId, PeerTraffic>
+  unpack(image: Digest, directory: string, signal: AbortSignal): Promise<void>
+  /** Images that this node can serve chunks of. */
+  holdings(): readonly Digest[]
+  stop(): Promise<void>
+}
+
+export interface ImagesInit {
+  readonly store: ImageStore
+  readonly network: Network
+  readonly now: () => Millis
+  readonly random: Random
+  readonly log: Logger
+  /** Members that hold an image or are fetching it. */
+  readonly providers: (image: Digest) => readonly NodeId[]
+  /** True when a publisher of this fleet has signed the image. */
+  readonly endorsed: (image: Digest, endorsement: Uint8Array) => boolean
+  readonly onHoldings: () => void
+}
+
+interface Transfer {
+  readonly promise: Promise<StoredImage>
+  readonly abort: AbortController
+  readonly listeners: Set<(progress: FetchProgress) => void>
+  users: number
+}
+
+export function createImages(init: ImagesInit): Images {
+  const { store, network, log } = init
+  const traffic = createTraffic()
+  const uploads = new Set<Upload>()
+  const transfers = new Map<Digest, Transfer>()
+  const stopping = new AbortController()
+
+  network.serve(SERVICE.describe, async (_from, body) => {
+    const [digest, part] = decode(body, 256) as [Digest, number]
+    const image = store.image(digest)
+    const bytes = image?.endorsement === undefined ? undefined : await store.bytesOf(digest)
+    if (bytes === undefined) throw new FleetError('not-found', 'this node does not have that image')
+    return encode([bytes.manifest, image!.endorsement, bytes.index.subarray(part * PART, (part + 1) * PART)])
+  })
+  network.acceptChannels(SERVICE.chunks, channel => {
+    void serve(channel, {
+      store,
+      traffic,
+      log,
+      opened(upload) {
+        uploads.add(upload)
+        return () => uploads.delete(upload)
+      },
+    })
+  })
+
+  /** Asks one provider what the image is, and believes nothing of the answer that does not verify. */
+  const describe = async (peer: NodeId, digest: Digest, signal: AbortSignal): Promise<StoredImage> => {
+    const ask = async (part: number): Promise<[Uint8Array, Uint8Array, Uint8Array]> =>
+      decode(
+        await network.request(peer, SERVICE.describe, encode([digest, part]), {
+          signal: AbortSignal.any([signal, AbortSignal.timeout(DESCRIBE_TIMEOUT)]),
+        }),
+        LIMITS.rpcMessage,
+      ) as [Uint8Array, Uint8Array, Uint8Array]
+    const [manifestBytes, endorsement, first] = await ask(0)
+    const manifest: Manifest = openManifest(manifestBytes, digest)
+    if (!init.endorsed(digest, endorsement))
+      throw new FleetError(
+        'unauthorized',
+        `image ${manifest.name}:${manifest.version} is not signed by a publisher of this fleet`,
+      )
+    const parts = [first]
+    for (let part = 1; part * PART < manifest.chunks * 36; part++) parts.push((await ask(part))[2])
+    const index = Buffer.concat(parts)
+    openIndex(index, manifest)
+    await store.addImage(digest, manifestBytes, index)
+    await store.endorse(digest, endorsement)
+    init.onHoldings()
+    return store.image(digest)!
+  }
+
+  const find = async (digest: Digest, signal: AbortSignal): Promise<StoredImage> => {
+    for (let trouble = ''; ; ) {
+      const known = store.image(digest)
+      if (known?.endorsement !== undefined) return known
+      for (const peer of init.random.shuffle(init.providers(digest).filter(provider => provider !== network.self))) {
+        try {
+          return await describe(peer, digest, signal)
+        } catch (error) {
+          const { message } = toFleetError(error)
+          if (message !== trouble)
+            log.warn(
+              { peer, image: digest, reason: message },
+              `cannot learn what image ${digest.slice(0, 12)} is: ${message}`,
+            )
+          trouble = message
+        }
+        signal.throwIfAborted()
+      }
+      await pause(SEEK_AGAIN, signal)
+    }
+  }
+
+  const transfer = async (
+    digest: Digest,
+    listeners: Transfer['listeners'],
+    signal: AbortSignal,
+  ): Promise<StoredImage> => {
+    const image = await find(digest, signal)
+    const reused = held(store, image.index)
+    const rate = rateMeter(init.now)
+    const tell = (done: number, peers: number): void => {
+      const speed = rate(done)
+      const progress: FetchProgress = {
+        done,
+        total: image.manifest.size,
+        reused,
+        rate: speed,
+        etaSeconds: speed > 0 ? Math.ceil((image.manifest.size - done) / speed) : null,
+        peers,
+      }
+      for (const listener of listeners) listener(progress)
+    }
+    tell(reused, 0)
+    await download(
+      {
+        image,
+        store,
+        network,
+        traffic,
+        providers: init.providers,
+        now: init.now,
+        random: init.random,
+        log,
+        stored(index) {
+          for (const upload of uploads) if (upload.image === digest) upload.tell(index)
+        },
+        progressed: ({ done, peers }) => tell(done, peers),
+      },
+      signal,
+    )
+    tell(image.manifest.size, 0)
+    return image
+  }
+
+  const images: Images = {
+    async build(request, options) {
+      const built = await buildImage(store, request, options)
+      init.onHoldings()
+      return built
+    },
+    async endorse(digest, endorsement) {
+      if (!init.endorsed(digest, endorsement))
+        throw new FleetError(
+          'unauthorized',
+          `this signature of image ${digest.slice(0, 12)} is not by a publisher of this fleet`,
+        )
+      await store.endorse(digest, endorsement)
+      init.onHoldings()
+    },
+    list: () => store.images(),
+    get: digest => store.image(digest),
+    resolve(reference) {
+      const byName = store.images().filter(({ manifest }) => `${manifest.name}:${manifest.version}` === reference)
+      const found =
+        byName.length > 0
+          ? byName
+          : /^[0-9a-f]{4,64}$/.test(reference)
+            ? store.images().filter(({ digest }) => digest.startsWith(reference))
+            : []
+      if (found.length === 0)
+        throw new FleetError(
+          'not-found',
+          `no image ${JSON.stringify(reference)} on this host; see "fleetctl image list"`,
+        )
+      if (found.length > 1)
+        throw new FleetError(
+          'conflict',
+          `${JSON.stringify(reference)} may be any of ${found.map(({ digest }) => digest.slice(0, 12)).join(', ')}; give a digest`,
+        )
+      return found[0]!
+    },
+    fetch(digest, { signal, onProgress }) {
+      let running = transfers.get(digest)
+      if (running === undefined) {
+        const abort = new AbortController()
+        const listeners: Transfer['listeners'] = new Set()
+        const promise = transfer(digest, listeners, AbortSignal.any([abort.signal, stopping.signal])).finally(() =>
+          transfers.delete(digest),
+        )
+        promise.catch(() => undefined) // each caller has its own copy of the outcome
+        running = { promise, abort, listeners, users: 0 }
+        transfers.set(digest, running)
+      }
+      const mine = running
+      mine.users += 1
+      if (onProgress !== undefined) mine.listeners.add(onProgress)
+      return untilAborted(mine.promise, signal).finally(() => {
+        mine.users -= 1
+        if (onProgress !== undefined) mine.listeners.delete(onProgress)
+        // The last one to lose interest ends the transfer.
+        if (mine.users === 0) mine.abort.abort()
+      })
+    },
+    held: image => held(store, image.index),
+    async verify(digest, signal) {
+      const image = store.image(digest)
+      if (image === undefined) throw new FleetError('not-found', `no image ${digest.slice(0, 12)} here`)
+      const bad: Digest[] = []
+      const missing: Digest[] = []
+      for (const { digest: chunk } of image.index) {
+        signal.throwIfAborted()
+        try {
+          if ((await store.get(chunk)) === undefined) missing.push(chunk)
+        } catch (error) {
+          if (toFleetError(error).code !== 'corrupt') throw error
+          bad.push(chunk)
+        }
+      }
+      return { chunks: image.index.length, bad, missing }
+    },
+    peers: digest => traffic.of(digest),
+    async unpack(digest, directory, signal) {
+      const image = store.image(digest)
+      if (image === undefined) throw new FleetError('not-found', `no image ${digest.slice(0, 12)} here`)
+      const unpack = image.manifest.kind === 'tree' ? unpackTree : unpackFile
+      await unpack(contentOf(store, digest), directory, signal)
+    },
+    holdings: () =>
+      store
+        .images()
+        .filter(image => image.endorsement !== undefined)
+        .map(image => image.digest),
+    async stop() {
+      stopping.abort()
+      for (const upload of uploads) upload.close()
+      await Promise.allSettled([...transfers.values()].map(running => running.promise))
+    },
+  }
+  return images
+}
+
+function held(store: ImageStore, index: readonly ChunkRef[]): number {
+  return index.reduce((sum, ref) => sum + (store.has(ref.digest) ? ref.length : 0), 0)
+}
+
+/** Bytes a second over the last few seconds. */
+function rateMeter(now: () => Millis): (done: number) => number {
+  const WINDOW = 3_000
+  const samples: { at: number; done: number }[] = []
+  return done => {
+    const at = now()
+    if (samples.length === 0 || at - samples.at(-1)!.at > 50) samples.push({ at, done })
+    while (samples.length > 2 && at - samples[0]!.at > WINDOW) samples.shift()
+    const first = samples[0]!
+    return at > first.at ? Math.round(((done - first.done) / (at - first.at)) * 1000) : 0
+  }
+}
+
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = (): void => reject(new FleetError('timeout', 'cancelled; what has arrived is kept'))
+    if (signal.aborted) return aborted()
+    signal.addEventListener('abort', aborted, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
+  })
+}
+
+function pause(time: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', aborted)
+      resolve()
+    }, time)
+    function aborted(): void {
+      clearTimeout(timer)
+      reject(new FleetError('timeout', 'cancelled'))
+    }
+    if (signal.aborted) aborted()
+    else signal.addEventListener('abort', aborted, { once: true })
+  })
+}

@@ -1,0 +1,112 @@
+import type { Logger } from 'pino'
+import { type ChunkRef, type Digest, toFleetError } from '../../protocol/index.ts'
+import type { ImageStore } from '../../rollout/index.ts'
+import type { Channel } from '../network/index.ts'
+import type { Traffic } from './traffic.ts'
+import { decodeMessage, encodeMessage } from './wire.ts'
+
+/** New chunks are told of together this often, milliseconds. */
+const TELL_EVERY = 50
+/** Chunks that one peer may have waiting; who asks for more at once is not one of ours. */
+const MAX_WAITING = 4_096
+
+/** A peer that downloads an image from this node. */
+export interface Upload {
+  readonly image: Digest
+  /** This node has got these chunks just now. */
+  tell(index: number): void
+  close(): void
+}
+
+/** Serves one channel until it closes: one chunk after the other, so that back-pressure shares the uplink fairly between peers. */
+export async function serve(
+  channel: Channel,
+  init: { store: ImageStore; traffic: Traffic; log: Logger; opened: (upload: Upload) => () => void },
+): Promise<void> {
+  const { store, traffic, log } = init
+  const waiting = new Set<number>()
+  let image: Digest | undefined
+  let index: readonly ChunkRef[] = []
+  let sending = false
+  let news: number[] = []
+  let timer: NodeJS.Timeout | undefined
+  let closed: (() => void) | undefined
+
+  const flush = (): void => {
+    timer = undefined
+    const indexes = news
+    news = []
+    channel.send(encodeMessage({ type: 'has', indexes })).catch(() => channel.close())
+  }
+  const pump = async (): Promise<void> => {
+    if (sending) return
+    sending = true
+    try {
+      for (;;) {
+        const [next] = waiting
+        if (next === undefined) break
+        waiting.delete(next)
+        const chunk = await store.get(index[next]!.digest).catch(error => {
+          log.error({ err: error, image }, 'a chunk that is asked for is damaged')
+          return undefined
+        })
+        if (chunk === undefined) await channel.send(encodeMessage({ type: 'refused', index: next }))
+        else {
+          await channel.send(encodeMessage({ type: 'chunk', index: next, bytes: chunk.bytes }))
+          traffic.at(image!, channel.peer).sent += chunk.bytes.byteLength
+        }
+      }
+    } finally {
+      sending = false
+    }
+  }
+
+  try {
+    for await (const frame of channel.frames) {
+      const message = decodeMessage(frame)
+      switch (message.type) {
+        case 'open': {
+          const found = store.image(message.image)
+          if (image !== undefined || found === undefined) {
+            await channel.send(encodeMessage({ type: 'bitmap', has: new Uint8Array() }))
+            return
+          }
+          image = message.image
+          index = found.index
+          closed = init.opened({
+            image,
+            tell(at) {
+              news.push(at)
+              timer ??= setTimeout(flush, TELL_EVERY)
+            },
+            close: () => channel.close(),
+          })
+          await channel.send(encodeMessage({ type: 'bitmap', has: bitmapOf(store, index) }))
+          break
+        }
+        case 'request':
+          for (const at of message.indexes) if (at < index.length) waiting.add(at)
+          if (waiting.size > MAX_WAITING) return
+          pump().catch(() => channel.close())
+          break
+        case 'cancel':
+          for (const at of message.indexes) waiting.delete(at)
+          break
+        default:
+          return
+      }
+    }
+  } catch (error) {
+    log.debug({ peer: channel.peer, reason: toFleetError(error).message }, 'an upload ended')
+  } finally {
+    clearTimeout(timer)
+    closed?.()
+    channel.close()
+  }
+}
+
+export function bitmapOf(store: ImageStore, index: readonly ChunkRef[]): Uint8Array {
+  const bits = new Uint8Array(Math.ceil(index.length / 8))
+  for (const [at, ref] of index.entries()) if (store.has(ref.digest)) bits[at >> 3] = bits[at >> 3]! | (1 << (at & 7))
+  return bits
+}

@@ -1,0 +1,1 @@
+export { createSwarm, type Swarm, type SwarmEffect, type SwarmInput } from './machine.ts'

@@ -1,0 +1,354 @@
+import { type ChunkRef, type Millis, millis, type NodeId, type Random, sha256 } from '../../protocol/index.ts'
+
+/** What one peer is asked for at a time: several times the bandwidth-delay product of a fast LAN, and still little to ask anew when it stalls. Bytes. */
+const WINDOW = 2 * 1024 * 1024
+/** One request names about this much. Bytes. */
+const BATCH = 1024 * 1024
+/** A peer that was asked and gives nothing for this long is given up (Spegel's users ask for just that, spegel#551). Milliseconds. */
+const STALL = 10_000
+/** How many candidates are looked at when choosing a chunk: a random sample of what is missing is as good as all of it. */
+const SAMPLE = 512
+/** A chunk that another downloader is meant to bring in from the seed is left to it for this long after nothing else was left to do. Milliseconds. */
+const YIELD = 300
+/** Nor is it left to them again for this long. Milliseconds. */
+const IMPATIENCE = 1_000
+/** In the endgame a chunk is asked of at most so many peers at once. */
+const ENDGAME_COPIES = 2
+
+export type SwarmInput =
+  | { readonly type: 'wake' }
+  /** A channel to a peer is open; `has` says what it holds. */
+  | { readonly type: 'peer'; readonly peer: NodeId; readonly has: Uint8Array }
+  | { readonly type: 'has'; readonly peer: NodeId; readonly indexes: readonly number[] }
+  | { readonly type: 'gone'; readonly peer: NodeId }
+  /** A chunk came and was verified and stored, or was found not to match its digest. */
+  | { readonly type: 'chunk'; readonly peer: NodeId; readonly index: number; readonly good: boolean }
+  /** The peer does not have it after all. */
+  | { readonly type: 'refused'; readonly peer: NodeId; readonly index: number }
+
+export type SwarmEffect =
+  | { readonly type: 'request'; readonly peer: NodeId; readonly indexes: readonly number[] }
+  | { readonly type: 'cancel'; readonly peer: NodeId; readonly indexes: readonly number[] }
+  /** It sent what it should not have: never asked again for this image, and named. */
+  | { readonly type: 'ban'; readonly peer: NodeId; readonly reason: string }
+  /** It does not deliver; it may come back. */
+  | { readonly type: 'drop'; readonly peer: NodeId; readonly reason: string }
+  | { readonly type: 'wakeAt'; readonly at: Millis }
+  | { readonly type: 'done' }
+
+interface Peer {
+  readonly has: Uint8Array
+  count: number
+  readonly asked: Set<number>
+  askedBytes: number
+  heardAt: Millis
+}
+
+export interface Swarm {
+  step(now: Millis, input: SwarmInput): SwarmEffect[]
+  progress(): { readonly done: number; readonly total: number; readonly missing: number; readonly peers: number }
+}
+
+/**
+ * Which chunk of one image to ask of whom. Rarest first with random ties, as in BitTorrent (Legout et al., IMC 2006), with one
+ * addition that keeps the seed from sending the same chunk many times: of a chunk that only complete peers hold, one of the
+ * downloaders is the owner, by rendezvous hash, and the others leave it to him for as long as they have anything else to do.
+ */
+export function createSwarm(init: {
+  self: NodeId
+  chunks: readonly ChunkRef[]
+  have: (index: number) => boolean
+  random: Random
+}): Swarm {
+  const { self, chunks, random } = init
+  const peers = new Map<NodeId, Peer>()
+  const banned = new Set<NodeId>()
+  const availability = new Uint16Array(chunks.length)
+  /** How many of those that hold it are downloaders themselves. */
+  const among = new Uint16Array(chunks.length)
+  const asked = new Map<number, Set<NodeId>>()
+  /** Indexes that are missing, in random order; `slot` finds an index in it. */
+  const missing: number[] = []
+  const slot = new Int32Array(chunks.length).fill(-1)
+  let total = 0
+  let done = 0
+  let finished = false
+  let idleSince: Millis | null = null
+  let impatientUntil: Millis = millis(0)
+  let effects: SwarmEffect[] = []
+
+  for (const [index, chunk] of chunks.entries()) {
+    total += chunk.length
+    if (init.have(index)) done += chunk.length
+    else missing.push(index)
+  }
+  for (let at = missing.length - 1; at > 0; at--) {
+    const other = random.int(at + 1)
+    ;[missing[at], missing[other]] = [missing[other]!, missing[at]!]
+  }
+  for (const [at, index] of missing.entries()) slot[index] = at
+
+  const holds = (peer: Peer, index: number): boolean => ((peer.has[index >> 3] ?? 0) & (1 << (index & 7))) !== 0
+  const complete = (peer: Peer): boolean => peer.count === chunks.length
+
+  const take = (index: number): void => {
+    const at = slot[index]!
+    const last = missing.pop()!
+    if (last !== index) {
+      missing[at] = last
+      slot[last] = at
+    }
+    slot[index] = -1
+    done += chunks[index]!.length
+  }
+
+  /** Counts what a peer holds in or out of the availability. */
+  const count = (peer: Peer, by: 1 | -1): void => {
+    const part = !complete(peer)
+    for (let index = 0; index < chunks.length; index++) {
+      if (!holds(peer, index)) continue
+      availability[index] = availability[index]! + by
+      if (part) among[index] = among[index]! + by
+    }
+  }
+
+  const forget = (id: NodeId): void => {
+    const peer = peers.get(id)
+    if (peer === undefined) return
+    peers.delete(id)
+    count(peer, -1)
+    for (const index of peer.asked) unask(index, id)
+  }
+  const unask = (index: number, id: NodeId): void => {
+    const set = asked.get(index)
+    if (set === undefined) return
+    set.delete(id)
+    if (set.size === 0) asked.delete(index)
+  }
+
+  const owners = new Map<number, NodeId>()
+  let group: readonly NodeId[] = [self]
+  /** The downloaders that are known, this node among them. Found out once for each filling. */
+  const regroup = (): void => {
+    const now = [self, ...[...peers].filter(([, peer]) => !complete(peer)).map(([id]) => id)].sort()
+    if (now.length === group.length && now.every((id, at) => id === group[at])) return
+    group = now
+    owners.clear()
+  }
+  /** Whether another downloader brings this chunk in from a complete peer. */
+  const ownedByOther = (index: number): boolean => {
+    let owner = owners.get(index)
+    if (owner === undefined) {
+      // Chunk and node are hashed already: mixing a few bytes of both is all that is needed.
+      const key = Number.parseInt(chunks[index]!.digest.slice(0, 8), 16)
+      let best = -1
+      for (const id of group) {
+        const weight =
+          (Math.imul(key ^ weightOf(id), 0x9e3779b1) ^ (Math.imul(key ^ weightOf(id), 0x85ebca6b) >>> 13)) >>> 0
+        if (weight > best) {
+          best = weight
+          owner = id
+        }
+      }
+      owners.set(index, owner!)
+    }
+    return owner !== self
+  }
+  const weights = new Map<NodeId, number>()
+  const weightOf = (id: NodeId): number => {
+    let weight = weights.get(id)
+    if (weight === undefined) {
+      weight = Number.parseInt(sha256(Buffer.from(id)).slice(0, 8), 16)
+      weights.set(id, weight)
+    }
+    return weight
+  }
+
+  /** The best chunk to ask this peer for now. `patient` false: also what is better left to others. */
+  const choose = (peer: Peer, patient: boolean): number | undefined => {
+    const whole = complete(peer)
+    let best: number | undefined
+    let rarest = Number.POSITIVE_INFINITY
+    const start = random.int(missing.length)
+    const looks = Math.min(missing.length, SAMPLE)
+    for (let look = 0, at = start; look < looks; look++, at = at + 1 === missing.length ? 0 : at + 1) {
+      const index = missing[at]!
+      if (asked.has(index) || !holds(peer, index)) continue
+      // A complete peer is the only source of something: what downloaders hold is asked of them.
+      if (patient && whole && (among[index]! > 0 || ownedByOther(index))) continue
+      if (availability[index]! < rarest) {
+        rarest = availability[index]!
+        best = index
+      }
+    }
+    return best
+  }
+
+  const fill = (now: Millis): void => {
+    if (finished || missing.length === 0) return
+    regroup()
+    if (idleSince !== null && now - idleSince >= YIELD) impatientUntil = millis(now + IMPATIENCE)
+    const impatient = now < impatientUntil
+    let busy = false
+    // Downloaders are served first with requests, so that complete peers are asked for the rest.
+    const order = random.shuffle([...peers]).sort(([, a], [, b]) => Number(complete(a)) - Number(complete(b)))
+    for (const [id, peer] of order) {
+      const picked: number[] = []
+      let bytes = 0
+      // Asking in batches keeps requests few; a peer whose window is nearly full waits for room.
+      while (peer.askedBytes + bytes < WINDOW) {
+        const index = choose(peer, !impatient)
+        if (index === undefined) break
+        picked.push(index)
+        bytes += chunks[index]!.length
+        asked.set(index, new Set([id]))
+        if (impatient && bytes >= BATCH / 4) break
+      }
+      if (picked.length > 0) request(now, id, peer, picked)
+      if (peer.asked.size > 0) busy = true
+    }
+    if (!busy && asked.size === 0) idleSince ??= now
+    else idleSince = null
+    if (missing.length === asked.size && missing.length > 0) endgame(now)
+  }
+
+  const request = (now: Millis, id: NodeId, peer: Peer, indexes: readonly number[]): void => {
+    if (peer.asked.size === 0) peer.heardAt = now
+    let batch: number[] = []
+    let bytes = 0
+    for (const index of indexes) {
+      peer.asked.add(index)
+      peer.askedBytes += chunks[index]!.length
+      batch.push(index)
+      bytes += chunks[index]!.length
+      if (bytes < BATCH) continue
+      effects.push({ type: 'request', peer: id, indexes: batch })
+      batch = []
+      bytes = 0
+    }
+    if (batch.length > 0) effects.push({ type: 'request', peer: id, indexes: batch })
+  }
+
+  /** All that is missing is on its way: what a slow peer was asked for is asked of an idle one as well. */
+  const endgame = (now: Millis): void => {
+    for (const [id, peer] of peers) {
+      if (peer.asked.size > 0) continue
+      const extra: number[] = []
+      let bytes = 0
+      for (const index of missing) {
+        const by = asked.get(index)
+        if (by === undefined || by.size >= ENDGAME_COPIES || by.has(id) || !holds(peer, index)) continue
+        const slow = [...by].some(other => now - (peers.get(other)?.heardAt ?? 0) > YIELD)
+        if (!slow) continue
+        by.add(id)
+        extra.push(index)
+        bytes += chunks[index]!.length
+        if (bytes >= BATCH / 4) break
+      }
+      if (extra.length > 0) request(now, id, peer, extra)
+    }
+  }
+
+  const arrived = (now: Millis, id: NodeId, index: number, good: boolean): void => {
+    const peer = peers.get(id)
+    if (index < 0 || index >= chunks.length) return ban(id, `it sent chunk ${index}, which the image does not have`)
+    if (peer === undefined) {
+      if (good && slot[index] !== -1) settle(index)
+      return
+    }
+    if (peer.asked.delete(index)) peer.askedBytes -= chunks[index]!.length
+    peer.heardAt = now
+    if (!good) return ban(id, `chunk ${index} that it sent does not match its digest`)
+    if (slot[index] !== -1) settle(index)
+  }
+  const settle = (index: number): void => {
+    take(index)
+    for (const other of asked.get(index) ?? []) {
+      const peer = peers.get(other)
+      if (peer?.asked.delete(index) === true) {
+        peer.askedBytes -= chunks[index]!.length
+        effects.push({ type: 'cancel', peer: other, indexes: [index] })
+      }
+    }
+    asked.delete(index)
+    owners.delete(index)
+  }
+  const ban = (id: NodeId, reason: string): void => {
+    banned.add(id)
+    forget(id)
+    effects.push({ type: 'ban', peer: id, reason })
+  }
+
+  const handle = (now: Millis, input: SwarmInput): void => {
+    switch (input.type) {
+      case 'wake':
+        for (const [id, peer] of peers) {
+          if (peer.asked.size === 0 || now - peer.heardAt < STALL) continue
+          forget(id)
+          effects.push({ type: 'drop', peer: id, reason: `it has sent nothing for ${STALL / 1000} s` })
+        }
+        return
+      case 'peer': {
+        if (banned.has(input.peer)) return
+        forget(input.peer)
+        const has = new Uint8Array(Math.ceil(chunks.length / 8))
+        has.set(input.has.subarray(0, has.byteLength))
+        const peer: Peer = { has, count: 0, asked: new Set(), askedBytes: 0, heardAt: now }
+        for (let index = 0; index < chunks.length; index++) if (holds(peer, index)) peer.count += 1
+        peers.set(input.peer, peer)
+        count(peer, 1)
+        return
+      }
+      case 'has': {
+        const peer = peers.get(input.peer)
+        if (peer === undefined) return
+        for (const index of input.indexes) {
+          if (index < 0 || index >= chunks.length || holds(peer, index)) continue
+          peer.has[index >> 3] = peer.has[index >> 3]! | (1 << (index & 7))
+          peer.count += 1
+          availability[index] = availability[index]! + 1
+          among[index] = among[index]! + 1
+        }
+        // Now complete, it no longer counts among the downloaders.
+        if (complete(peer))
+          for (let index = 0; index < chunks.length; index++) among[index] = Math.max(0, among[index]! - 1)
+        return
+      }
+      case 'gone':
+        return forget(input.peer)
+      case 'chunk':
+        return arrived(now, input.peer, input.index, input.good)
+      case 'refused': {
+        const peer = peers.get(input.peer)
+        if (peer === undefined || input.index < 0 || input.index >= chunks.length) return
+        if (peer.asked.delete(input.index)) peer.askedBytes -= chunks[input.index]!.length
+        unask(input.index, input.peer)
+        if (holds(peer, input.index)) {
+          const part = !complete(peer)
+          peer.has[input.index >> 3] = peer.has[input.index >> 3]! & ~(1 << (input.index & 7))
+          peer.count -= 1
+          availability[input.index] = availability[input.index]! - 1
+          if (part) among[input.index] = Math.max(0, among[input.index]! - 1)
+        }
+        return
+      }
+      default:
+        return input satisfies never
+    }
+  }
+
+  return {
+    step(now, input) {
+      effects = []
+      handle(now, input)
+      if (!finished && missing.length === 0) {
+        finished = true
+        effects.push({ type: 'done' })
+      }
+      fill(now)
+      if (!finished) effects.push({ type: 'wakeAt', at: millis(now + (idleSince === null ? 1_000 : YIELD)) })
+      return effects
+    },
+    progress: () => ({ done, total, missing: missing.length, peers: peers.size }),
+  }
+}
