@@ -27,7 +27,7 @@ export async function dial(
   addresses: readonly Address[],
   signal: AbortSignal,
 ): Promise<Session> {
-  const endpoints = await usable(addresses.slice(0, LIMITS.addresses), dialer.lanOnly)
+  const endpoints = await untilAborted(usable(addresses.slice(0, LIMITS.addresses), dialer.lanOnly), signal)
   if (endpoints.length === 0) {
     const why = addresses.length === 0 ? 'no address is known' : `none of ${addresses.join(', ')} can be used`
     const rule = dialer.lanOnly ? ' (--lan-only allows private and link-local addresses alone)' : ''
@@ -115,7 +115,8 @@ async function attempt(
   }
 }
 
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+/** What `promise` gives, or DialError `aborted` as soon as `signal` is; the promise itself runs on. */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(new DialError('aborted', 'the dial was cancelled'))
     if (signal.aborted) abort()

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { type Address, FleetError, type KeyPair, type NodeId, nodeIdOf } from '../../protocol/index.ts'
 import type { Endpoint } from './address.ts'
 import { acceptFrom, openOver } from './channels.ts'
-import { dial } from './dial.ts'
+import { dial, untilAborted } from './dial.ts'
 import { contained, throttled } from './events.ts'
 import { createGossip, type Gossip } from './gossip.ts'
 import { createLinks, type Links } from './links.ts'
@@ -158,8 +158,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
   ): Promise<Session> {
     const have = () => (node === undefined ? undefined : (linked.get(node) ?? of.sessions.of(node)[0]))
     while (node !== undefined && dialing.has(node) && have() === undefined) {
-      if (signal.aborted) throw new DialError('aborted', 'the dial was cancelled')
-      await dialing.get(node)?.catch(() => {})
+      await untilAborted(Promise.allSettled([dialing.get(node)]), signal)
     }
     const existing = have()
     if (existing !== undefined) return existing
@@ -194,7 +193,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     if (node !== undefined && of.links.has(node)) return node
     const session = await sessionWith(of, node, at, signal)
     try {
-      await of.links.open(session)
+      await untilAborted(of.links.open(session), signal)
       return session.peer
     } catch (cause) {
       if (signal.aborted) throw new DialError('aborted', 'the dial was cancelled', { cause })

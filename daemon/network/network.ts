@@ -17,8 +17,8 @@ export interface Admission {
   /** The fleet and our certificate, once we have them. A daemon without them admits nobody and is admitted nowhere. */
   credentials(): { fleet: string; certificate: Uint8Array } | undefined
   /**
-   * True when `certificate` gives the peer `node` a place in our fleet now. `firstHand` says that the peer itself
-   * showed it on a connection. Never throws; the reason is for our own log and is not told to a stranger.
+   * Whether `certificate`, which the peer `node` showed on a connection of its own, gives it a place in our fleet now.
+   * Never throws; the reason is for our own log and is not told to a stranger.
    */
   judge(node: NodeId, certificate: Uint8Array): { admitted: true } | { admitted: false; reason: string }
 }
@@ -62,7 +62,7 @@ export interface Network {
 
   /** `events` is called from the moment this resolves. Rejects `unavailable` naming the address when a port is taken. */
   start(events: NetworkEvents): Promise<void>
-  /** Closes every link, channel and listener. Idempotent. */
+  /** Says goodbye on every link and closes every channel and listener. No event is delivered once it was called. Idempotent. */
   stop(): Promise<void>
 
   /** Credentials changed (claimed, joined, a revocation came in): connected peers are judged again, mDNS announces the fleet. */
@@ -78,13 +78,17 @@ export interface Network {
   /** Peers with an open link. */
   links(): readonly NodeId[]
 
-  /** Sends a frame over the link. False when there is no link or too much is queued on it: the frame is dropped then. */
+  /** Sends a frame of 1 to LIMITS.linkFrame bytes over the link. False when there is no link or too much is queued on it: the frame is dropped then. */
   send(node: NodeId, frame: Uint8Array): boolean
-  /** Gossips a message (at most LIMITS.gossip bytes) to the fleet. Not echoed to ourselves. */
+  /**
+   * Gossips a message to the fleet; one within the last two minutes that is the same to the byte goes nowhere. Not echoed
+   * to ourselves. Throws `too-large` unless it has 1 to LIMITS.gossip bytes; that nobody is there is no failure.
+   */
   publish(topic: Topic, message: Uint8Array): void
 
   /**
-   * One request, one response (each at most LIMITS.rpcMessage bytes). Dials when not connected, at `addresses` where given.
+   * One request, one response (each at most LIMITS.rpcMessage bytes). Dials when not connected, at `addresses` where given,
+   * and makes no link; such a connection is closed when it has not been used for a while.
    * Rejects with the FleetError that the handler threw, or `unavailable` / `timeout`.
    */
   request(
