@@ -220,6 +220,8 @@ export function createMembership(init: MembershipInit): Membership {
     if (before !== status) {
       member.status = status
       member.since = now
+      // Whatever connection is left of it is dead, and would look like one that works.
+      if (status === 'failed' && dialer.linked(member.id)) effects.push({ type: 'disconnect', peer: member.id })
       // A suspect that turns out to be alive has neither left nor come.
       if (!(before === 'suspect' && status === 'alive')) notify(EVENT_OF[status], member)
       peersDue ??= millis(now + 1_000)
@@ -437,10 +439,13 @@ export function createMembership(init: MembershipInit): Membership {
     switch (input.type) {
       case 'wake':
         return wake(now, input.late)
-      case 'linkUp':
+      case 'linkUp': {
+        const known = dialer.linked(input.peer)
         dialer.linkUp(now, input.peer)
         heard(now, input.peer)
-        return send(input.peer, digestFrame(table))
+        if (!known) send(input.peer, digestFrame(table))
+        return
+      }
       case 'linkDown':
         return dialer.linkDown(now, input.peer)
       case 'dialFailed':

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { PROBLEM_TYPE, problemSchema, ROUTES, type Route } from '../../protocol/index.ts'
 
 type Json = Record<string, unknown>

@@ -1,59 +1,63 @@
-import { FleetError, toFleetError } from '../../protocol/index.ts'
-import { configSchema } from './options.ts'
+import { readFileSync } from 'node:fs'
+import { isAbsolute, join } from 'node:path'
+import type { Document, LineCounter, Node, Pair } from 'yaml'
+import { FleetError } from '../../protocol/index.ts'
+import type { Source } from './source.ts'
 
-/** A setting of a file, and the line that it begins on. */
-export interface Setting {
-  readonly value: unknown
-  readonly line: number
-}
-
-/** The top-level settings of a YAML file. Throws `bad-input` with file and line on what is no YAML or no setting. */
-export async function readFile(path: string, read: (path: string) => string): Promise<Map<string, Setting>> {
-  const { isMap, isScalar, LineCounter, parseDocument } = await import('yaml')
-  let text: string
-  try {
-    text = read(path)
-  } catch (error) {
-    throw new FleetError('bad-input', `cannot read the configuration ${path}: ${toFleetError(error).message}`)
-  }
+/** The settings of a YAML file. Throws `bad-input` with file and line on what is no YAML or no settings. */
+export async function fromFile(path: string): Promise<Source> {
+  // Loaded only where there is a file: a daemon on flags alone starts sooner.
+  const { isMap, isPair, isScalar, LineCounter, parseDocument } = await import('yaml')
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const document = parseDocument(read(path), { lineCounter: lines, prettyErrors: false })
   const problem = document.errors[0]
   if (problem !== undefined)
-    throw new FleetError('bad-input', `${path}:${lines.linePos(problem.pos[0]).line}: ${problem.message}`)
-  if (document.contents === null) return new Map()
-  if (!isMap(document.contents)) throw new FleetError('bad-input', `${path}:1: expected settings as "key: value"`)
-  const settings = new Map<string, Setting>()
-  for (const pair of document.contents.items) {
-    if (!isScalar(pair.key)) continue
-    const key = String(pair.key.value)
-    const line = lines.linePos(pair.key.range?.[0] ?? 0).line
-    if (!(key in configSchema.shape)) {
-      const near = nearest(key, Object.keys(configSchema.shape))
-      throw new FleetError(
-        'bad-input',
-        `${path}:${line}: unknown setting ${JSON.stringify(key)}${near === undefined ? '' : `; did you mean ${near}?`}`,
-      )
-    }
-    settings.set(key, { value: (pair.value as { toJSON?: () => unknown } | null)?.toJSON?.() ?? undefined, line })
+    throw new FleetError('bad-input', `${path}:${lineAt(lines, problem.pos[0])}: ${problem.message}`)
+  const { contents } = document
+  if (contents === null) return { values: {}, where: () => path, named: false }
+  if (!isMap(contents)) throw new FleetError('bad-input', `${path}:1: expected settings as "key: value"`)
+
+  const pairOf = (node: unknown, key: PropertyKey): Pair | undefined =>
+    isMap(node)
+      ? node.items.find(item => isPair(item) && isScalar(item.key) && String(item.key.value) === String(key))
+      : undefined
+
+  return {
+    values: valuesOf(path, document),
+    named: false,
+    where(steps, key) {
+      const all = key === undefined ? steps : [...steps, key]
+      // The line of the innermost thing on the way that has one; a key that is missing stands where it should have been.
+      let at: unknown = contents
+      let offset = 0
+      for (const step of all) {
+        const pair = pairOf(at, step)
+        const next = pair?.value ?? (at as { get?: (key: unknown, keep: boolean) => unknown })?.get?.(step, true)
+        offset = (pair?.key as Node | undefined)?.range?.[0] ?? (next as Node | undefined)?.range?.[0] ?? offset
+        at = next
+      }
+      return `${path}:${lineAt(lines, offset)}`
+    },
   }
-  return settings
 }
 
-/** The name at most two edits away, if there is one (Levenshtein distance). */
-function nearest(name: string, names: readonly string[]): string | undefined {
-  const distance = (a: string, b: string): number => {
-    let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-    for (let i = 1; i <= a.length; i++) {
-      const next = [i]
-      for (let j = 1; j <= b.length; j++)
-        next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + Number(a[i - 1] !== b[j - 1]))
-      row = next
-    }
-    return row[b.length]!
+function read(path: string): string {
+  try {
+    return readFileSync(isAbsolute(path) ? path : join(process.cwd(), path), 'utf8')
+  } catch (error) {
+    throw new FleetError('bad-input', `cannot read the configuration ${path}: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
-  const ranked = names
-    .map(candidate => ({ candidate, edits: distance(name, candidate) }))
-    .sort((a, b) => a.edits - b.edits)
-  return ranked[0] !== undefined && ranked[0].edits <= 2 ? ranked[0].candidate : undefined
 }
+
+function valuesOf(path: string, document: Document): Record<string, unknown> {
+  try {
+    return document.toJS({ maxAliasCount: 100 }) as Record<string, unknown>
+  } catch (error) {
+    throw new FleetError('bad-input', `${path}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+// An empty document has no line starts at all.
+const lineAt = (lines: LineCounter, offset: number): number => Math.max(1, lines.linePos(offset).line)

@@ -60,10 +60,14 @@ export interface Images {
     image: Digest,
     options: { signal: AbortSignal; onProgress?: (progress: FetchProgress) => void },
   ): Promise<StoredImage>
-  /** How much of an image is here, bytes. */
-  held(image: StoredImage): number
+  /** How many of an image's chunks are here. */
+  heldChunks(image: StoredImage): number
   /** Reads and hashes every chunk. Damaged ones are removed. */
-  verify(image: Digest, signal: AbortSignal): Promise<{ chunks: number; bad: Digest[]; missing: Digest[] }>
+  verify(
+    image: Digest,
+    signal: AbortSignal,
+    onProgress?: (bytes: number) => void,
+  ): Promise<{ chunks: number; bad: Digest[]; missing: Digest[] }>
   peers(image: Digest): ReadonlyMap<NodeId, PeerTraffic>
   unpack(image: Digest, directory: string, signal: AbortSignal): Promise<void>
   /** Images that this node can serve chunks of. */
@@ -266,14 +270,17 @@ export function createImages(init: ImagesInit): Images {
         if (mine.users === 0) mine.abort.abort()
       })
     },
-    held: image => held(store, image.index),
-    async verify(digest, signal) {
+    heldChunks: image => image.index.reduce((sum, ref) => sum + Number(store.has(ref.digest)), 0),
+    async verify(digest, signal, onProgress) {
       const image = store.image(digest)
       if (image === undefined) throw new FleetError('not-found', `no image ${digest.slice(0, 12)} here`)
       const bad: Digest[] = []
       const missing: Digest[] = []
-      for (const { digest: chunk } of image.index) {
+      let done = 0
+      for (const { digest: chunk, length } of image.index) {
         signal.throwIfAborted()
+        done += length
+        onProgress?.(done)
         try {
           if ((await store.get(chunk)) === undefined) missing.push(chunk)
         } catch (error) {

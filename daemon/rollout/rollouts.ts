@@ -57,7 +57,7 @@ export interface RolloutStatus {
   readonly ok: number
   readonly failed: number
   readonly pending: number
-  readonly permits: readonly { token: number; node: string; name: string; kind: string; since: Millis }[]
+  readonly permits: readonly { token: number; node: NodeId; name: string; kind: string; since: Millis }[]
   readonly waves: readonly never[]
   readonly reason: string
 }

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { FleetId } from '../ids.ts'
 
 /** A signed document in JSON: unpadded base64url of at most `max` bytes. The daemon gets the bytes. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { LIMITS } from '../limits.ts'
 import { address, counter, label, nodeClass, nodeId, reason, tags, time } from '../statements/fields.ts'
 import { health, layerStatusSchema } from '../statements/member.ts'

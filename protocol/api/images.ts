@@ -1,35 +1,24 @@
-import { z } from 'zod'
-import { LIMITS } from '../limits.ts'
+import * as z from 'zod'
+import { manifestSchema, provenanceSchema } from '../manifest.ts'
 import { counter, digest, label, nodeId, publicKey } from '../statements/fields.ts'
 import { list } from './fields.ts'
 
-export const imageKind = z.enum(['tree', 'file'])
+const imageKind = manifestSchema.shape.kind
 export type ImageKind = z.infer<typeof imageKind>
-
-const PROVENANCE_CHARACTERS = 16 * 1024
-
-/** What an image was made of, for people and audits: any JSON object of at most 16 KiB. */
-export const provenance = z
-  .record(z.string().max(LIMITS.name), z.unknown())
-  .refine(
-    value => JSON.stringify(value).length <= PROVENANCE_CHARACTERS,
-    `expected at most ${PROVENANCE_CHARACTERS} characters of provenance`,
-  )
 
 export const buildSchema = z.strictObject({
   /** An absolute path on the daemon's host. */
   path: z.string().max(4096).startsWith('/', 'expected an absolute path'),
   name: label,
   version: label,
-  /** Absent: a tree for a directory, a file for anything else. */
-  kind: imageKind.optional(),
-  labels: z.record(label, z.string().max(LIMITS.tagValue)).default({}),
-  provenance: provenance.optional(),
+  kind: imageKind,
+  labels: manifestSchema.shape.labels.default({}),
+  provenance: provenanceSchema.default({}),
 })
 export type Build = z.output<typeof buildSchema>
 
-/** Bytes. `total` may still grow while a directory is being read. */
-export const progressSchema = z.object({ done: counter, total: counter })
+/** Bytes. `total` is null where nobody knows it yet. */
+export const progressSchema = z.object({ done: counter, total: counter.nullable() })
 export type Progress = z.infer<typeof progressSchema>
 
 export const builtSchema = z.object({
@@ -62,7 +51,7 @@ export const imagesSchema = z.object({ images: list(imageSchema) })
 export type Images = z.infer<typeof imagesSchema>
 
 export const imageDetailSchema = imageSchema.extend({
-  manifest: z.record(z.string(), z.unknown()),
+  manifest: manifestSchema,
   /** Who signed its digest. */
   endorsers: list(publicKey),
 })

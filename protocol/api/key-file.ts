@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createPrivateKey, randomBytes, scryptSync } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 import { FleetError } from '../errors.ts'
 import type { PublicKey } from '../ids.ts'
 import { type KeyPair, keyPairFromSeed } from '../keys.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { type ErrorCode, type FleetError, HTTP_STATUS } from '../errors.ts'
 
 /** What an error looks like on the wire: a problem document (RFC 9457), with our code and particulars as extension members. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { LIMITS } from '../limits.ts'
 import { counter, digest, label, nodeId, time } from '../statements/fields.ts'
 import { imageRef, list } from './fields.ts'

@@ -1,0 +1,107 @@
+import { homedir, hostname } from 'node:os'
+import { join, resolve } from 'node:path'
+import * as z from 'zod'
+import { FleetError, isToken, LIMITS, recordSchema } from '../../protocol/index.ts'
+import { layerSchema } from '../drivers/index.ts'
+// Not through the folder's index: --help and --check-config need no libp2p.
+import { endpointOf, parseAddress } from '../network/address.ts'
+
+/** `text` as host and port, or undefined. */
+function endpoint(text: string): { host: string; port: number } | undefined {
+  try {
+    return endpointOf(parseAddress(text))
+  } catch (error) {
+    if (error instanceof FleetError) return undefined
+    throw error
+  }
+}
+
+const peerAddress = z
+  .string()
+  .refine(text => endpoint(text) !== undefined, 'expected HOST:PORT, [IPV6]:PORT or /ip4/HOST/tcp/PORT')
+
+const advertised = peerAddress.refine(text => {
+  const found = endpoint(text)
+  return found === undefined || (found.port !== 0 && found.host !== '0.0.0.0' && found.host !== '::')
+}, 'expected an address that others can dial, with its port')
+
+const joinTarget = z
+  .string()
+  .refine(
+    text => isToken(text) || endpoint(text) !== undefined,
+    'expected an invite token (fleet1....) or the HOST:PORT of a member',
+  )
+
+const isUnix = (text: string): boolean => text.startsWith('unix:')
+const apiAddress = z
+  .string()
+  .refine(
+    text => (isUnix(text) ? text.length > 'unix:'.length : endpoint(text) !== undefined && !text.startsWith('/')),
+    'expected unix:PATH or HOST:PORT',
+  )
+  .refine(
+    text => isUnix(text) || /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/.test(text),
+    'a TCP address other than loopback needs TLS and a token file, which this version does not have; use loopback or unix:PATH',
+  )
+
+const { name, class: nodeClass, zone, group, tags } = recordSchema.shape
+
+/** What a node is labelled with when nobody says otherwise; an invite may then decide. */
+export const DEFAULT_LABELS = { class: 'cloud', zone: 'default', group: 'default', tags: {} } as const
+
+const defaultDataDir = (): string =>
+  process.getuid?.() === 0 ? '/var/lib/fleetd' : join(homedir(), '.local/share/fleetd')
+
+/** The host's name, made to fit the schema of names. */
+export function nameFromHost(host: string): string {
+  const fit = host
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, LIMITS.name)
+    .replace(/[^A-Za-z0-9]+$/, '')
+  return fit === '' ? 'node' : fit
+}
+
+/** Every setting, with its default. Lengths of time are milliseconds once parsed. */
+export const configSchema = z.strictObject({
+  dataDir: z
+    .string()
+    .min(1)
+    .default(defaultDataDir)
+    .transform(dir => resolve(dir)),
+  name: name.default(() => nameFromHost(hostname())),
+  listen: z.array(peerAddress).min(1).max(LIMITS.addresses).default(['0.0.0.0:7946', '[::]:7946']),
+  advertise: z.array(advertised).max(LIMITS.addresses).default([]),
+  init: z.boolean().default(false),
+  operatorKey: z
+    .string()
+    .min(1)
+    .default(() => join(homedir(), '.config/fleetctl/operator.key')),
+  join: z.array(joinTarget).max(256).default([]),
+  class: nodeClass.default(DEFAULT_LABELS.class),
+  zone: zone.default(DEFAULT_LABELS.zone),
+  group: group.default(DEFAULT_LABELS.group),
+  tag: tags.default({}),
+  mdns: z.boolean().default(true),
+  lanOnly: z.boolean().default(false),
+  profile: z.enum(['lan', 'wan', 'local']).default('lan'),
+  api: z.array(apiAddress).min(1).max(16).optional(),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  logFormat: z.enum(['json', 'pretty']).default(() => (process.stderr.isTTY ? 'pretty' : 'json')),
+  layers: z
+    .record(name, layerSchema)
+    .refine(layers => Object.keys(layers).length <= LIMITS.layers, `expected at most ${LIMITS.layers} layers`)
+    .default({}),
+})
+
+/** The whole configuration, as it is after flags, environment and files have been put together. */
+export type Config = Omit<z.infer<typeof configSchema>, 'api'> & {
+  /** `unix:PATH` or `HOST:PORT` on loopback; never empty. */
+  readonly api: readonly string[]
+}
+
+/** Turns checked settings into the configuration. Throws a ZodError on what is wrong with them. */
+export function complete(settings: Readonly<Record<string, unknown>>): Config {
+  const { api, ...config } = configSchema.parse(settings)
+  return { ...config, api: api ?? [`unix:${join(config.dataDir, 'fleetd.sock')}`] }
+}

@@ -1,0 +1,449 @@
+import { randomInt } from 'node:crypto'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
+import {
+  type Digest,
+  decode,
+  ENDORSEMENT,
+  encode,
+  FleetError,
+  foundFleet,
+  type Health,
+  type InviteToken,
+  isPublisher,
+  isToken,
+  LIMITS,
+  type Millis,
+  millis,
+  type NodeId,
+  open,
+  parseToken,
+  seededRandom,
+} from '../protocol/index.ts'
+import { type Intent, openStore } from '../rollout/index.ts'
+import { type Api, createApi } from './api/index.ts'
+import type { Config } from './config/index.ts'
+import { createDriver, type Driver } from './drivers/index.ts'
+import { createImages, type Images } from './images/index.ts'
+import { createLedgers, growth, type Ledgers } from './ledgers.ts'
+import { createMembers, decodeDocument, encodeDocument, type Members } from './members/index.ts'
+import { createMetrics } from './metrics.ts'
+import { createLibp2pNetwork, type Network, parseAddress } from './network/index.ts'
+import { operatorKey } from './operator-key.ts'
+import {
+  askForConfirmation,
+  createGroups,
+  createLayer,
+  createPlans,
+  createRollouts,
+  type Groups,
+  type Layer,
+  type Plans,
+  type Rollouts,
+} from './rollout/index.ts'
+import { createService } from './service.ts'
+import type { DataDir } from './state/index.ts'
+import { createTrust, type Labels, type Membership, type Trust } from './trust/index.ts'
+
+/** How often it is looked at whether a group should have more voters, and how long a candidate has to have been here. Milliseconds. */
+const GROWTH = { every: 2_000, settled: 2_000 }
+
+const DEFAULTS: Labels = { class: 'cloud', group: 'default', zone: 'default', tags: {} }
+
+/** The parts of a running daemon, as the service sees them. */
+export interface Fleetd {
+  readonly config: Config
+  readonly version: string
+  readonly startedAt: Millis
+  readonly dataDir: DataDir
+  readonly trust: Trust
+  readonly network: Network
+  readonly images: Images
+  readonly ledgers: Ledgers
+  readonly groups: Groups
+  readonly plans: Plans
+  readonly rollouts: Rollouts
+  /** Undefined while the daemon belongs to no fleet. */
+  members(): Members | undefined
+  /** Makes this node a member, and starts to take part. */
+  enter(token: InviteToken): Promise<void>
+  /** Passes a document on to all members, and to its own disk. */
+  spread(kind: 'plan' | 'policy' | 'revocation', statement: Uint8Array): Promise<void>
+  labels(): Labels
+  api(): readonly string[]
+  now(): Millis
+  /** Resolves once it has stopped. `leave`: says goodbye first, and ends the programs. */
+  stop(options: { leave: boolean }): Promise<void>
+  /** Asked for through the API; the process ends after it. */
+  requestStop(options: { leave: boolean }): void
+}
+
+/** Puts the parts together and starts them. */
+export async function startFleetd(
+  config: Config,
+  dataDir: DataDir,
+  version: string,
+  log: Logger,
+  onStopRequest: (options: { leave: boolean }) => void,
+): Promise<Fleetd> {
+  const now = (): Millis => millis(Date.now())
+  const random = seededRandom(randomInt(2 ** 31))
+  const { db } = dataDir
+  let members: Members | undefined
+  let labels: Labels = { class: config.class, group: config.group, zone: config.zone, tags: config.tag }
+
+  const trust = createTrust({
+    key: dataDir.key,
+    store: {
+      saveMembership: membership => db.put('fleet', encode([membership.chain, membership.certificate])),
+      saveRevocations: revocations => db.put('revocations', encode(revocations)),
+    },
+    membership: await loadMembership(dataDir),
+    revocations:
+      ((await db.get('revocations')) ?? undefined) === undefined
+        ? []
+        : (decode((await db.get('revocations'))!, LIMITS.chunkIndex) as Uint8Array[]),
+    now,
+    known: node => members?.knows(node) ?? false,
+    onChange: () => network.reconsider(),
+  })
+  const network = createLibp2pNetwork({
+    key: dataDir.key,
+    listen: config.listen,
+    advertise: config.advertise,
+    mdns: config.mdns,
+    lanOnly: config.lanOnly,
+    admission: trust,
+    log,
+  })
+
+  const store = await openStore(dataDir.path, db)
+  const images = createImages({
+    store,
+    network,
+    now,
+    random,
+    log,
+    providers: image =>
+      (members?.members() ?? [])
+        .filter(member => member.id !== network.self && reachable(member) && member.images.includes(image))
+        .map(member => member.id),
+    endorsed(image, endorsement) {
+      try {
+        const statement = open(ENDORSEMENT, trust.demand().fleet, endorsement)
+        return statement.body.image === image && isPublisher(trust.demand(), statement)
+      } catch {
+        return false
+      }
+    },
+    onHoldings: () => tellVitals(),
+  })
+
+  const plans = createPlans(plan => {
+    const value = groups.known(plan.body.group)
+    if (value?.plan === plan.id) rollouts.observe(value)
+  })
+  const ledgers = createLedgers({
+    network,
+    trust,
+    db,
+    plan: id => plans.get(id),
+    addresses: node => members?.find(node)?.addresses ?? [],
+    now,
+    random,
+    log,
+  })
+  const groups = createGroups({
+    trust,
+    access: ledgers.access,
+    members: () => ({
+      count: members?.stats().alive ?? 0,
+      knows: node => node === network.self || (members?.knows(node) ?? false),
+    }),
+    publish: message => network.publish('rollouts', message),
+    onValue(value) {
+      ledgers.believe(value)
+      rollouts.observe(value)
+    },
+    now,
+    random,
+    log,
+  })
+
+  const layers: Layer[] = []
+  const drivers: Driver[] = []
+  for (const [name, layerConfig] of Object.entries(config.layers)) {
+    const driver = createDriver(layerConfig, {
+      layer: name,
+      directory: join(dataDir.path, 'layers', name),
+      node: network.self,
+      random,
+      log: log.child({ layer: name }),
+    })
+    await driver.start()
+    drivers.push(driver)
+    layers.push(
+      createLayer({
+        layer: name,
+        node: network.self,
+        zone: config.zone,
+        driver,
+        ledger: {
+          propose: (action, signal) => groups.propose(labels.group, action, signal),
+          read: signal => groups.read(labels.group, signal),
+        },
+        intent: await loadIntent(dataDir, name),
+        persistIntent: intent =>
+          intent === null ? db.del(`intent/${name}`) : db.put(`intent/${name}`, encode(intent)),
+        async unpack(image, directory, signal, progress) {
+          await images.fetch(image, {
+            signal,
+            onProgress: ({ done, total }) => progress(total === 0 ? 1 : done / total),
+          })
+          await images.unpack(image, directory, signal)
+        },
+        unavailable: plan => plan.roster.filter(node => members?.find(node)?.status === 'failed'),
+        confirm: (_image, signal) => askForConfirmation(network, alivePeers(), signal),
+        labelOf(image) {
+          const manifest = images.get(image)?.manifest
+          return manifest === undefined ? null : `${manifest.name}:${manifest.version}`
+        },
+        now,
+        random,
+        log,
+        onChange: () => tellVitals(),
+      }),
+    )
+  }
+  const rollouts = createRollouts({
+    trust,
+    network,
+    groups,
+    plans,
+    layers,
+    members: { all: () => members?.members() ?? [], find: node => members?.find(node) },
+    group: () => labels.group,
+    spread: plan => fleetd.spread('plan', plan.bytes),
+    now,
+    log,
+  })
+
+  const reachable = (member: MemberView): boolean => member.status === 'alive' || member.status === 'suspect'
+  const alivePeers = (): NodeId[] => {
+    const linked = (members?.links() ?? []).filter(node => members?.find(node)?.status === 'alive')
+    return random.shuffle(linked)
+  }
+
+  let telling = false
+  /** Says how this node is, once for all changes of one turn. */
+  const tellVitals = (): void => {
+    if (telling) return
+    telling = true
+    setImmediate(() => {
+      telling = false
+      const states = layers.map(layer => layer.health())
+      const failing = states.find(state => state.health === 'failing')
+      const health: Health =
+        failing !== undefined
+          ? 'failing'
+          : states.length > 0 && states.every(state => state.health === 'passing')
+            ? 'passing'
+            : 'unknown'
+      const reason = (failing ?? states.find(state => state.health !== 'passing'))?.reason ?? ''
+      const wanted = layers.flatMap(layer => layer.wanted() ?? [])
+      const held = [
+        ...new Set<Digest>([
+          ...wanted.filter(image => images.get(image) !== undefined),
+          ...images.holdings().toReversed(),
+        ]),
+      ].slice(0, LIMITS.images)
+      members?.setVitals({
+        health,
+        reason: reason.slice(0, 512),
+        layers: layers.map(layer => layer.status()),
+        images: held,
+        taint: [],
+      })
+    })
+  }
+
+  const takeDocument = (document: Uint8Array): void => {
+    const { kind, statement } = decodeDocument(document)
+    const taken =
+      kind === 'plan'
+        ? Promise.resolve(void rollouts.acceptPlan(statement))
+        : kind === 'policy'
+          ? trust.acceptPolicy(statement).catch(() => undefined) // one of the chain, seen before
+          : trust.acceptRevocation(statement).then(node => {
+              if (node !== undefined) members?.revoked(node)
+            })
+    taken.catch(error => log.error({ err: error, kind }, 'a document could not be taken'))
+  }
+
+  const takePart = async (): Promise<void> => {
+    labels = trust.bound(labels, DEFAULTS)
+    const record: SelfRecord = {
+      name: config.name,
+      addresses: network.addresses(),
+      class: labels.class,
+      zone: labels.zone,
+      group: labels.group,
+      tags: labels.tags,
+      version,
+      certificate: trust.credentials()!.certificate,
+    } as SelfRecord
+    members = await createMembers({
+      network,
+      trust,
+      db,
+      profile: PROFILES[config.profile](),
+      epoch: dataDir.epoch,
+      record,
+      now,
+      random,
+      log,
+      onEvent(event, member) {
+        log[event === 'update' ? 'debug' : 'info'](
+          { event: `member-${event}`, node: member.id, name: member.name },
+          `${member.name}: ${event}`,
+        )
+      },
+      onDocument: takeDocument,
+    })
+    for (const node of trust.demand().revoked.keys()) members.revoked(node)
+    tellVitals()
+    groups.follow(labels.group)
+  }
+
+  /** Where this node is a voter it sees to it that there are enough of them. */
+  const tend = (): void => {
+    if (members === undefined) return
+    const all = members.members()
+    for (const group of new Set(all.map(member => member.group))) {
+      const voting =
+        ledgers.genesisVoters(group).includes(network.self) ||
+        groups.known(group)?.voters.includes(network.self) === true
+      if (!voting) continue
+      groups.follow(group)
+      const value = groups.known(group)
+      if (value === undefined) continue
+      const candidates = all.map(member => ({
+        node: member.id,
+        zone: member.zone,
+        group: member.group,
+        steady:
+          member.class !== 'intermittent' &&
+          member.status === 'alive' &&
+          (member.id === network.self || now() - member.since >= GROWTH.settled),
+      }))
+      const voters = growth(network.self, value, candidates)
+      if (voters === undefined) continue
+      log.info({ group, voters }, `the ledger of group ${group} gets ${voters.length} voters`)
+      groups
+        .propose(group, { type: 'reconfigure', voters }, AbortSignal.timeout(10_000))
+        .catch(error => log.debug({ err: error }, 'the voters could not be changed'))
+    }
+  }
+
+  let growing: NodeJS.Timeout | undefined
+  let api: Api | undefined
+  const startedAt = now()
+  const fleetd: Fleetd = {
+    config,
+    version,
+    startedAt,
+    dataDir,
+    trust,
+    network,
+    images,
+    ledgers,
+    groups,
+    plans,
+    rollouts,
+    members: () => members,
+    labels: () => labels,
+    now,
+    api: () => api?.addresses() ?? [],
+    async enter(token) {
+      await trust.enter(token)
+      if (members === undefined) await takePart()
+      if (token.bootstrap.length > 0) members!.join(token.bootstrap)
+    },
+    async spread(kind, statement) {
+      if (members === undefined) throw new FleetError('unclaimed', 'this daemon belongs to no fleet yet')
+      await members.addDocument(encodeDocument(kind, statement))
+    },
+    async stop({ leave }) {
+      clearInterval(growing)
+      if (leave) await members?.leave()
+      await api?.close()
+      groups.stop()
+      members?.stop()
+      for (const layer of layers) await layer.stop()
+      for (const driver of drivers) await driver.stop({ leaveRunning: !leave })
+      await images.stop()
+      await network.stop()
+      await dataDir.close()
+    },
+    requestStop: onStopRequest,
+  }
+
+  await network.start({
+    linkUp: peer => members?.events.linkUp(peer),
+    linkDown: (peer, cause) => members?.events.linkDown(peer, cause),
+    frame: (peer, frame) => members?.events.frame(peer, frame),
+    heard: peer => members?.events.heard(peer),
+    discovered: (peer, addresses) => members?.events.discovered(peer, addresses),
+    gossip: (topic, message) =>
+      topic === 'members'
+        ? (members?.gossip(message) ?? 'ignore')
+        : topic === 'rollouts'
+          ? groups.gossip(message)
+          : 'ignore',
+  })
+  if (trust.authority() === undefined && config.init) {
+    await fleetd.enter(foundFleet(await operatorKey(config.operatorKey), network.self, now()))
+    log.info(
+      { fleet: trust.demand().fleet, operatorKey: config.operatorKey },
+      'a new fleet was made; its operator key is all that can change it: keep it safe',
+    )
+  } else if (trust.authority() !== undefined) await takePart()
+  await joinConfigured(fleetd, log)
+  for (const layer of layers) layer.start()
+  growing = setInterval(tend, GROWTH.every)
+
+  api = await createApi({ service: createService(fleetd), log, metrics: createMetrics(fleetd) })
+  for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
+  return fleetd
+}
+
+/** `--join`: an invite makes this node a member once; addresses are where members are looked for. */
+async function joinConfigured(fleetd: Fleetd, log: Logger): Promise<void> {
+  for (const target of fleetd.config.join) {
+    if (isToken(target)) {
+      // On later starts the token has done its work, and may have expired since.
+      if (fleetd.trust.authority() === undefined) await fleetd.enter(parseToken(target, fleetd.now()))
+      continue
+    }
+    const members = fleetd.members()
+    if (members === undefined)
+      log.warn(
+        { target },
+        `this daemon has no certificate yet, and an address alone does not give it one: it needs an invite (fleetctl invite, on a member)`,
+      )
+    else members.join([parseAddress(target)])
+  }
+}
+
+async function loadMembership(dataDir: DataDir): Promise<Membership | undefined> {
+  const bytes = await dataDir.db.get('fleet')
+  if (bytes === undefined) return undefined
+  const [chain, certificate] = decode(bytes, LIMITS.chunkIndex) as [Uint8Array[], Uint8Array]
+  return { chain, certificate }
+}
+
+async function loadIntent(dataDir: DataDir, layer: string): Promise<Intent | null> {
+  const bytes = await dataDir.db.get(`intent/${layer}`)
+  return bytes === undefined ? null : (decode(bytes, LIMITS.record) as Intent)
+}

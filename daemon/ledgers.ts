@@ -1,0 +1,122 @@
+import type { Logger } from 'pino'
+import {
+  type Address,
+  type Authority,
+  type Digest,
+  FleetError,
+  type Millis,
+  type NodeId,
+  openPlan,
+  type Plan,
+  type Random,
+  type Statement,
+} from '../protocol/index.ts'
+import {
+  type Candidate,
+  createLedgerClient,
+  createVoter,
+  decodeReply,
+  decodeRequest,
+  encodeReply,
+  encodeRequest,
+  genesis,
+  grow,
+  type LedgerClient,
+  type LedgerValue,
+  type Voter,
+} from '../rollout/index.ts'
+import type { Network } from './network/index.ts'
+import type { LedgerAccess } from './rollout/index.ts'
+import type { Database } from './state/index.ts'
+import type { Trust } from './trust/index.ts'
+
+const SERVICE = 'ledger'
+const ASK_TIMEOUT = 2_000
+
+export interface Ledgers {
+  access(group: string): LedgerAccess
+  /** A value that was heard of: where to look for the voters from now on. */
+  believe(value: LedgerValue): void
+  readonly voter: Voter
+  genesisVoters(group: string): readonly NodeId[]
+}
+
+/** The voters that a group begins with: by the oldest policy that names them, because what was begun once is not begun again elsewhere. */
+export function genesisVoters(authority: Authority, group: string): readonly NodeId[] {
+  for (const { body } of authority.chain) {
+    const found = body.groups[group] ?? body.groups['*']
+    if (found !== undefined) return found.genesisVoters
+  }
+  throw new FleetError('refused', `the policy names no voters for group ${group}; add it with "fleetctl policy edit"`)
+}
+
+/** This node as a voter, and its way to every group's voters. */
+export function createLedgers(init: {
+  network: Network
+  trust: Trust
+  db: Database
+  plan: (id: Digest) => Statement<Plan> | undefined
+  addresses: (node: NodeId) => readonly Address[]
+  now: () => Millis
+  random: Random
+  log: Logger
+}): Ledgers {
+  const { network, trust, db, random, now } = init
+  const clients = new Map<string, LedgerClient>()
+  const votersOf = (group: string): readonly NodeId[] => genesisVoters(trust.demand(), group)
+  const voter = createVoter(
+    { self: network.self, plan: init.plan, genesisVoters: votersOf },
+    { load: group => db.get(`ledger/${group}`), save: (group, state) => db.put(`ledger/${group}`, state) },
+    bytes => openPlan(trust.demand(), bytes),
+  )
+  network.serve(SERVICE, async (_from, body) => encodeReply(await voter.answer(decodeRequest(body, trust.demand()))))
+
+  const client = (group: string): LedgerClient => {
+    let known = clients.get(group)
+    if (known === undefined) {
+      known = createLedgerClient({
+        self: network.self,
+        genesis: genesis(group, votersOf(group)),
+        plan: init.plan,
+        random,
+        now,
+        async send(to, request, signal) {
+          if (to === network.self) return voter.answer(request)
+          const bounded = AbortSignal.any([signal, AbortSignal.timeout(ASK_TIMEOUT)])
+          return decodeReply(
+            await network.request(to, SERVICE, encodeRequest(request), {
+              signal: bounded,
+              addresses: init.addresses(to),
+            }),
+          )
+        },
+      })
+      clients.set(group, known)
+    }
+    return known
+  }
+
+  return {
+    voter,
+    genesisVoters: votersOf,
+    believe: value => client(value.group).believe(value),
+    access: group => ({
+      propose: (action, signal) => client(group).propose(action, signal),
+      async read(signal) {
+        const outcome = await client(group).read(signal)
+        return outcome.type === 'committed' ? outcome.value : null
+      },
+    }),
+  }
+}
+
+/** Whether it is up to this node to ask for more voters: the first of those there are that is here. */
+export function growth(
+  self: NodeId,
+  value: LedgerValue,
+  candidates: readonly Candidate[],
+): readonly NodeId[] | undefined {
+  const here = new Set(candidates.filter(candidate => candidate.steady).map(candidate => candidate.node))
+  if (value.successors !== null || value.voters.find(node => here.has(node)) !== self) return undefined
+  return grow(value.group, value.voters, candidates)
+}

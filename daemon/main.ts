@@ -1,0 +1,82 @@
+import type { Logger } from 'pino'
+import { EXIT_CODE, toFleetError } from '../protocol/index.ts'
+import { loadConfig } from './config/index.ts'
+import { type Fleetd, startFleetd } from './fleetd.ts'
+import { createLog } from './log.ts'
+import { notify } from './notify.ts'
+import { openDataDir } from './state/index.ts'
+
+declare const __VERSION__: string | undefined
+const VERSION = typeof __VERSION__ === 'undefined' ? '0.0.0-source' : __VERSION__
+
+/** How long a stop may take before the process ends all the same. Milliseconds. */
+const STOP_LIMIT = 15_000
+
+async function main(): Promise<void> {
+  const loaded = await loadConfig(process.argv.slice(2), process.env, VERSION)
+  if (loaded === undefined) return
+  if (loaded.checkOnly) {
+    process.stdout.write('the configuration is good\n')
+    return
+  }
+  const { config } = loaded
+  const log = await createLog(config.logLevel, config.logFormat)
+  const dataDir = await openDataDir(config.dataDir)
+  let fleetd: Fleetd | undefined
+  let stopping = false
+  const stop = ({ leave }: { leave: boolean }): void => {
+    // A second signal means now.
+    if (stopping) process.exit(1)
+    stopping = true
+    notify('STOPPING=1', log)
+    log.info(leave ? 'leaving the fleet' : 'stopping')
+    setTimeout(() => process.exit(1), STOP_LIMIT).unref()
+    if (fleetd === undefined) process.exit(0)
+    fleetd.stop({ leave }).then(
+      () => process.exit(0),
+      error => {
+        log.error({ err: error }, 'the stop was not clean')
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGINT', () => stop({ leave: true }))
+  process.on('SIGTERM', () => stop({ leave: false }))
+  process.on('unhandledRejection', error =>
+    log.error({ err: error }, 'a failure that nobody took care of; please report it'),
+  )
+  fleetd = await startFleetd(config, dataDir, VERSION, log, stop)
+  log.info({ id: fleetd.network.self, addresses: fleetd.network.addresses(), api: fleetd.api() }, 'fleetd ready')
+  notify('READY=1', log)
+  sayWhatIsNext(fleetd, log)
+}
+
+function sayWhatIsNext(fleetd: Fleetd, log: Logger): void {
+  const ctl =
+    fleetd.config.api === undefined && fleetd.config.dataDir === undefined
+      ? 'fleetctl'
+      : `fleetctl --api ${fleetd.api()[0]}`
+  const { trust, network } = fleetd
+  const lines =
+    trust.authority() === undefined
+      ? [
+          'this daemon belongs to no fleet yet',
+          `  make one:        ${ctl} init`,
+          `  or join one:     ${ctl} join TOKEN     (from "fleetctl invite" on a member)`,
+        ]
+      : [
+          `node ${network.self} of fleet ${trust.demand().fleet.slice(0, 12)}, reached at ${network.addresses().join(' ')}`,
+          `  who is here:     ${ctl} members`,
+          `  a second host:   ${ctl} invite          then there: fleetd --join TOKEN`,
+        ]
+  for (const line of [...lines, `  API:             ${fleetd.api().join(' ')}`]) {
+    if (process.stdout.isTTY) process.stdout.write(`${line}\n`)
+    else log.info(line)
+  }
+}
+
+main().catch(error => {
+  const { code, message } = toFleetError(error)
+  process.stderr.write(`fleetd: ${message}\n`)
+  process.exit(EXIT_CODE[code])
+})

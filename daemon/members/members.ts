@@ -1,0 +1,246 @@
+import type { Logger } from 'pino'
+import {
+  createMembership,
+  decodeGossip,
+  type GossipKind,
+  type Heard,
+  type MemberEvent,
+  type Membership,
+  type MembershipEffect,
+  type MembershipInput,
+  type MemberView,
+  type Profile,
+  type SelfRecord,
+  type SelfVitals,
+} from '../../membership/index.ts'
+import {
+  type Address,
+  decode,
+  encode,
+  type FleetError,
+  LIMITS,
+  type Millis,
+  type NodeId,
+  nodeSigner,
+  openRecord,
+  openSuspicion,
+  openVitals,
+  type Random,
+  sha256,
+  toFleetError,
+} from '../../protocol/index.ts'
+import { DialError, type Network, type NetworkEvents, type Verdict } from '../network/index.ts'
+import type { Database } from '../state/index.ts'
+import type { Trust } from '../trust/index.ts'
+import { checkDocument } from './documents.ts'
+
+const LEAVE_GRACE = 500
+
+export interface Members {
+  members(): readonly MemberView[]
+  find(node: NodeId): MemberView | undefined
+  links(): readonly NodeId[]
+  knows(node: NodeId): boolean
+  stats(): ReturnType<Membership['stats']>
+  join(addresses: readonly Address[], peer?: NodeId): void
+  changeRecord(change: Partial<SelfRecord>): void
+  record(): SelfRecord
+  setVitals(vitals: SelfVitals): void
+  /** Keeps a document, and passes it on to everybody. Resolves when it is on disk. */
+  addDocument(document: Uint8Array): Promise<void>
+  revoked(node: NodeId): void
+  /** Says goodbye; resolves when the neighbours have had time to hear it. */
+  leave(): Promise<void>
+  stop(): void
+  /** What the network tells; wired by the composition root. */
+  readonly events: Pick<NetworkEvents, 'linkUp' | 'linkDown' | 'frame' | 'heard' | 'discovered'>
+  gossip(message: Uint8Array): Verdict
+}
+
+export interface MembersInit {
+  readonly network: Network
+  readonly trust: Trust
+  readonly db: Database
+  readonly profile: Profile
+  readonly epoch: number
+  readonly record: SelfRecord
+  readonly now: () => Millis
+  readonly random: Random
+  readonly log: Logger
+  onEvent(event: MemberEvent, member: MemberView): void
+  /** A document came from another node; it has been checked and is on disk. */
+  onDocument(document: Uint8Array): void
+}
+
+/** Runs the membership machine on the network: verifies what comes in, carries out what comes back. */
+export async function createMembers(init: MembersInit): Promise<Members> {
+  const { network, trust, db, now, log } = init
+  const stopping = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  let dueAt = now()
+  let own = init.record
+
+  const open = (kind: GossipKind, bytes: Uint8Array): Heard | undefined => {
+    try {
+      return verified(kind, bytes)
+    } catch (error) {
+      log.debug({ kind, reason: toFleetError(error).message }, 'a statement was not believed')
+      return undefined
+    }
+  }
+  const verified = (kind: GossipKind, bytes: Uint8Array): Heard => {
+    const authority = trust.demand()
+    switch (kind) {
+      case 'record':
+        return { kind, statement: openRecord(authority, bytes, now()) }
+      case 'vitals':
+        return { kind, statement: openVitals(authority, bytes, now()) }
+      case 'suspicion': {
+        const statement = openSuspicion(authority, bytes, now())
+        return { kind, statement, observer: nodeSigner(statement) }
+      }
+      case 'document':
+        checkDocument(authority, bytes)
+        return { kind, bytes }
+      default:
+        return kind satisfies never
+    }
+  }
+
+  const stored = await db.get('peers')
+  const machine = createMembership({
+    self: network.self,
+    profile: init.profile,
+    random: init.random,
+    epoch: init.epoch,
+    record: own,
+    now: now(),
+    sign: trust.sign,
+    open,
+    peers: stored === undefined ? [] : (decode(stored, LIMITS.chunkIndex) as [NodeId, Address[]][]),
+  })
+
+  const input = (next: MembershipInput): void => {
+    if (!stopping.signal.aborted) for (const effect of machine.step(now(), next)) perform(effect)
+  }
+
+  const perform = (effect: MembershipEffect): void => {
+    switch (effect.type) {
+      case 'wakeAt':
+        if (timer !== undefined && effect.at === dueAt) return
+        clearTimeout(timer)
+        dueAt = effect.at
+        timer = setTimeout(
+          () => {
+            timer = undefined
+            input({ type: 'wake', late: Math.max(0, now() - dueAt) })
+          },
+          Math.max(0, effect.at - now()),
+        )
+        return
+      case 'send':
+        network.send(effect.peer, effect.frame)
+        return
+      case 'publish':
+        network.publish('members', effect.message)
+        return
+      case 'connect':
+        network.connect(effect.peer, effect.addresses, stopping.signal).then(
+          peer => input({ type: 'linkUp', peer }),
+          error => {
+            if (stopping.signal.aborted) return
+            const failure = error instanceof DialError ? error.failure : 'unreachable'
+            log.debug(
+              { peer: effect.peer, addresses: effect.addresses, failure },
+              `no connection: ${(error as Error).message}`,
+            )
+            input({
+              type: 'dialFailed',
+              peer: effect.peer,
+              addresses: effect.addresses,
+              refused: failure === 'refused',
+            })
+          },
+        )
+        return
+      case 'disconnect':
+        network.disconnect(effect.peer)
+        return
+      case 'misbehaved':
+        log.warn({ peer: effect.peer }, `peer ${effect.peer} sent garbage and is disconnected: ${effect.reason}`)
+        network.disconnect(effect.peer)
+        return
+      case 'peers':
+        db.put('peers', encode(effect.peers)).catch(error =>
+          log.error({ err: error }, 'cannot remember the addresses of the members'),
+        )
+        return
+      case 'event':
+        init.onEvent(effect.event, effect.member)
+        return
+      case 'document':
+        keep(effect.bytes).then(
+          () => init.onDocument(effect.bytes),
+          error => log.error({ err: error }, 'cannot keep a document'),
+        )
+        return
+      default:
+        return effect satisfies never
+    }
+  }
+  const keep = (document: Uint8Array): Promise<void> => db.put(`document/${sha256(document)}`, document)
+
+  for (const [, document] of await db.list('document/')) {
+    machine.step(now(), { type: 'document', bytes: document })
+    init.onDocument(document)
+  }
+  input({ type: 'wake', late: 0 })
+
+  return {
+    members: () => machine.members(),
+    find: node => machine.member(node),
+    links: () => machine.links(),
+    knows: node => machine.knows(node),
+    stats: () => machine.stats(),
+    join: (addresses, peer) => input({ type: 'join', addresses, peer }),
+    changeRecord(change) {
+      own = { ...own, ...change }
+      input({ type: 'record', change })
+    },
+    record: () => own,
+    setVitals: vitals => input({ type: 'vitals', vitals }),
+    async addDocument(document) {
+      await keep(document)
+      input({ type: 'document', bytes: document })
+    },
+    revoked: node => input({ type: 'revoked', node }),
+    async leave() {
+      input({ type: 'leave' })
+      await new Promise(resolve => setTimeout(resolve, LEAVE_GRACE))
+    },
+    stop() {
+      stopping.abort()
+      clearTimeout(timer)
+    },
+    events: {
+      linkUp: peer => input({ type: 'linkUp', peer }),
+      linkDown: peer => input({ type: 'linkDown', peer }),
+      frame: (peer, frame) => input({ type: 'frame', peer, frame }),
+      heard: peer => input({ type: 'heard', peer }),
+      discovered: (peer, addresses) => input({ type: 'join', addresses, peer }),
+    },
+    gossip(message) {
+      let item: Heard
+      try {
+        item = verified(...decodeGossip(message))
+      } catch (error) {
+        const { code } = error as FleetError
+        // What is badly made or badly signed costs its sender; what only does not fit our policy chain yet does not.
+        return code === 'corrupt' || code === 'too-large' || code === 'unauthorized' ? 'reject' : 'ignore'
+      }
+      const news = machine.news(item)
+      input({ type: 'gossip', heard: item })
+      return news ? 'accept' : 'ignore'
+    },
+  }
+}
