@@ -7,12 +7,21 @@ import type { Source } from './source.ts'
 /** The settings of a YAML file. Throws `bad-input` with file and line on what is no YAML or no settings. */
 export async function fromFile(path: string): Promise<Source> {
   // Loaded only where there is a file: a daemon on flags alone starts sooner.
-  const { isMap, isPair, isScalar, LineCounter, parseDocument } = await import('yaml')
+  const { isMap, isPair, isScalar, LineCounter, parseDocument, visit } = await import('yaml')
   const lines = new LineCounter()
   const document = parseDocument(read(path), { lineCounter: lines, prettyErrors: false })
   const problem = document.errors[0]
   if (problem !== undefined)
     throw new FleetError('bad-input', `${path}:${lineAt(lines, problem.pos[0])}: ${problem.message}`)
+  visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document) === undefined)
+        throw new FleetError(
+          'bad-input',
+          `${path}:${lineAt(lines, alias.range?.[0] ?? 0)}: *${alias.source} stands for nothing: there is no &${alias.source} above it`,
+        )
+    },
+  })
   const { contents } = document
   if (contents === null) return { values: {}, where: () => path, named: false }
   if (!isMap(contents)) throw new FleetError('bad-input', `${path}:1: expected settings as "key: value"`)

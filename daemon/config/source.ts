@@ -40,8 +40,8 @@ function explain(source: Source, issue: z.core.$ZodIssue): string {
         : `expected one of ${known.filter(name => !NOT_AVAILABLE.includes(name)).join(', ')}`
     return `${source.where(issue.path, key)}: unknown setting ${JSON.stringify(key)}${inside}; ${hint}`
   }
-  const name = source.named && issue.path.length <= 1 ? '' : `${dotted(issue.path)}: `
-  return `${source.where(issue.path)}: ${name}${expectation(issue)}${found(source.values, issue.path)}`
+  const name = source.named && issue.path.length <= 2 ? '' : `${dotted(issue.path)}: `
+  return `${source.where(issue.path)}: ${name}${expectation(issue)}${found(source.values, issue)}`
 }
 
 function expectation(issue: z.core.$ZodIssue): string {
@@ -78,7 +78,8 @@ const UNITS: Readonly<Record<string, string>> = {
 }
 
 /** What stands at `path`, in short. An invite is a secret, and so are the values of a program's environment. */
-function found(values: unknown, path: Path): string {
+function found(values: unknown, { code, path }: z.core.$ZodIssue): string {
+  if (code === 'invalid_key') return `, found ${JSON.stringify(path.at(-1))}`
   let value = values
   for (const step of path) {
     if (typeof value !== 'object' || value === null) break
