@@ -1,0 +1,32 @@
+import type { Context } from '../context.ts'
+import { fields } from '../table.ts'
+
+export async function run(context: Context): Promise<undefined> {
+  const info = await context.client.call('GET /v1/info')
+  context.show(info, () =>
+    fields(
+      [
+        ['id', info.id],
+        ['name', info.name],
+        ['fleet', info.fleet ?? 'none yet; make one with "fleetctl init" or join one with "fleetctl join TOKEN"'],
+        ['class', info.class],
+        ['zone', info.zone],
+        ['group', info.group],
+        [
+          'tags',
+          Object.entries(info.tags)
+            .map(([key, value]) => `${key}=${value}`)
+            .join(' '),
+        ],
+        ['addresses', info.addresses.join(' ')],
+        ['api', info.api.join(' ')],
+        ['data', info.dataDir],
+        ['version', info.version],
+        ['pid', String(info.pid)],
+        ['started', `${new Date(info.startedAt).toISOString()}, epoch ${info.epoch}`],
+      ],
+      context.paint,
+    ),
+  )
+  return
+}

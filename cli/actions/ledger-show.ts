@@ -1,0 +1,35 @@
+import type { Context } from '../context.ts'
+import { groupOr } from '../nodes.ts'
+import { fields } from '../table.ts'
+import { short } from '../text.ts'
+
+export async function run(context: Context, group: string | undefined): Promise<undefined> {
+  const params = { group: await groupOr(context, group) }
+  const ledger = await context.client.call('GET /v1/ledger/:group', { params })
+  const { permits, voters } = ledger
+  context.show(ledger, () =>
+    fields(
+      [
+        ['group', ledger.group],
+        ['voters', `${voters.map(voter => voter.name).join(', ')} (epoch ${ledger.epoch})`],
+        ['phase', `${ledger.phase}${ledger.reason === '' ? '' : `: ${ledger.reason}`}`],
+        ['generation', `${ledger.generation}${ledger.plan === null ? '' : `, plan ${short(ledger.plan)}`}`],
+        ['permits', permits.length === 0 ? 'none' : `${permits.length} held`],
+        ...permits.map(
+          permit =>
+            [
+              `  ${permit.token}`,
+              `${permit.name}, ${permit.kind}, since ${new Date(permit.since).toISOString()}`,
+            ] as const,
+        ),
+        ['next token', String(ledger.nextToken)],
+        ...Object.entries(ledger.targets).map(([layer, digest]) => [`target ${layer}`, short(digest)] as const),
+        ['denied', ledger.denied.map(short).join(' ') || 'none'],
+        ['written off', ledger.fenced.join(' ') || 'nobody'],
+        ['writes', `${ledger.version}, the last at ${new Date(ledger.progressAt).toISOString()}`],
+      ],
+      context.paint,
+    ),
+  )
+  return
+}

@@ -1,0 +1,18 @@
+import { type Millis, REVOCATION, revocationSchema, sign, toDocument } from '../../protocol/index.ts'
+import type { Context } from '../context.ts'
+import { assertOperator, readAuthority } from '../fleet.ts'
+import { loadKey } from '../key-store.ts'
+import { findNode } from '../nodes.ts'
+import { checked } from '../signing.ts'
+
+export async function run(context: Context, node: string, { reason }: { readonly reason: string }): Promise<undefined> {
+  const member = await findNode(context, node)
+  const operator = await loadKey(context)
+  const authority = await readAuthority(context)
+  assertOperator(authority, operator.publicKey, context.keyFile)
+  const body = checked(revocationSchema, { node: member.id, reason })
+  const revocation = sign(REVOCATION, authority.fleet, Date.now() as Millis, body, [operator])
+  await context.client.call('POST /v1/revocations', { body: { statement: toDocument(revocation.bytes) } })
+  context.show({ node: member.id, name: member.name, reason }, () => `${member.name} (${member.id}) is revoked`)
+  return
+}

@@ -1,0 +1,182 @@
+import { type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http'
+import type { Call, PlainName, Problem, Result, StreamName, Update } from '../protocol/api/index.ts'
+import { type ErrorCode, FleetError } from '../protocol/errors.ts'
+import { eventsOf } from './events.ts'
+
+/** Asks the daemon. Every failure is a `FleetError`: the daemon's own, `unavailable` when none answers, or `timeout`. */
+export interface Client {
+  readonly address: string
+  call<N extends PlainName>(name: N, ...input: Input<N>): Promise<Result<N>>
+  /** Runs until the stream's result is there. Throws `unavailable` when the daemon stopped before. */
+  stream<N extends FiniteName>(name: N, input: Call<N>, onUpdate: (update: Update<N>) => void): Promise<Result<N>>
+  /** What a stream tells, for as long as the caller reads on and the daemon is there. */
+  updates<N extends StreamName>(name: N, input: Call<N>): AsyncGenerator<Update<N>>
+}
+
+/** Streams that end by themselves, with a result. */
+type FiniteName = Exclude<StreamName, 'GET /v1/rollouts/:group/watch'>
+type Input<N extends PlainName> = keyof Call<N> extends never ? [] : [input: Call<N>]
+interface Parts {
+  readonly params?: Readonly<Record<string, string>>
+  readonly query?: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly body?: unknown
+}
+
+export interface ClientInit {
+  /** `unix:PATH` or `HOST:PORT`. */
+  readonly address: string
+  /** For one answer. Milliseconds. */
+  readonly timeout: number
+  /** Ends whatever is under way. */
+  readonly signal: AbortSignal
+}
+
+/** The largest answer that is taken in. A fleet of 4 000 members is about 4 MiB. */
+const MAX_ANSWER = 64 * 1024 * 1024
+
+export function createClient({ address, timeout, signal }: ClientInit): Client {
+  const where = target(address)
+
+  const ask = (name: string, parts: Parts, patience: number | undefined): Promise<IncomingMessage> =>
+    new Promise((done, fail) => {
+      signal.throwIfAborted()
+      const [method, path] = name.split(' ') as [string, string]
+      const body = parts.body === undefined ? undefined : JSON.stringify(parts.body)
+      const request = startRequest({
+        ...where,
+        method,
+        path: fill(path, parts),
+        agent: false,
+        headers:
+          body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+      })
+      const release = patience === undefined ? () => undefined : giveUpAfter(request, patience, address)
+      const onAbort = (): void => void request.destroy(signal.reason as Error)
+      signal.addEventListener('abort', onAbort, { once: true })
+      request.once('close', () => {
+        release()
+        signal.removeEventListener('abort', onAbort)
+      })
+      request.once('error', error => fail(unreachable(error, address)))
+      request.once('response', done)
+      request.end(body)
+    })
+
+  return {
+    address,
+    async call<N extends PlainName>(name: N, ...input: Input<N>) {
+      const response = await ask(name, input[0] ?? {}, timeout)
+      const text = await textOf(response, address)
+      const answer = jsonOf(text, address)
+      if (response.statusCode !== 200) throw problemError(answer, response, address)
+      return answer as Result<N>
+    },
+    async stream<N extends FiniteName>(name: N, input: Call<N>, onUpdate: (update: Update<N>) => void) {
+      for await (const { event, value } of events(name, input)) {
+        if (event === 'update') onUpdate(value as Update<N>)
+        else if (event === 'result') return value as Result<N>
+      }
+      throw new FleetError('unavailable', `the daemon at ${address} stopped before it was done; run the command again`)
+    },
+    async *updates<N extends StreamName>(name: N, input: Call<N>) {
+      for await (const { event, value } of events(name, input)) if (event === 'update') yield value as Update<N>
+    },
+  }
+
+  async function* events(name: string, input: Parts): AsyncGenerator<{ event: string; value: unknown }> {
+    const response = await ask(name, input, undefined)
+    if (response.statusCode !== 200)
+      throw problemError(jsonOf(await textOf(response, address), address), response, address)
+    try {
+      for await (const { event, data } of eventsOf(response)) {
+        const value = jsonOf(data, address)
+        if (event === 'problem') throw problemError(value, response, address)
+        yield { event, value }
+      }
+    } catch (error) {
+      throw unreachable(error as Error, address)
+    }
+  }
+}
+
+function target(address: string): { socketPath: string } | { host: string; port: number } {
+  if (address.startsWith('unix:')) return { socketPath: address.slice('unix:'.length) }
+  const match = /^(\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(address)
+  if (match === null)
+    throw new FleetError('bad-input', `--api ${JSON.stringify(address)} is not an address; use unix:PATH or HOST:PORT`)
+  return { host: match[1]!.replace(/^\[|\]$/g, ''), port: Number(match[2]) }
+}
+
+function fill(path: string, { params = {}, query = {} }: Parts): string {
+  const filled = path.replaceAll(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name]!))
+  const search = Object.entries(query)
+    .flatMap(([key, value]) => (value === undefined ? [] : [value].flat().map(item => [key, item] as const)))
+    .map(([key, value]) => `${key}=${encodeURIComponent(value)}`)
+    .join('&')
+  return search === '' ? filled : `${filled}?${search}`
+}
+
+function giveUpAfter(request: ClientRequest, patience: number, address: string): () => void {
+  const timer = setTimeout(
+    () =>
+      request.destroy(
+        new FleetError(
+          'timeout',
+          `the daemon at ${address} did not answer within ${patience / 1000} s; give it longer with --timeout`,
+        ),
+      ),
+    patience,
+  )
+  return () => clearTimeout(timer)
+}
+
+function unreachable(error: Error, address: string): Error {
+  if (error instanceof FleetError) return error
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new FleetError('unavailable', `no permission to use ${address}; run fleetctl as the user that runs fleetd`, {
+      cause: error,
+    })
+  }
+  if (code === 'ECONNREFUSED' || code === 'ENOENT' || code === 'ENOTDIR') {
+    return new FleetError(
+      'unavailable',
+      `no daemon answers at ${address}; start one with "fleetd" (in a checkout: npm start), or name another with --api`,
+      { cause: error },
+    )
+  }
+  return new FleetError('unavailable', `the daemon at ${address} cannot be reached: ${error.message}`, { cause: error })
+}
+
+async function textOf(response: IncomingMessage, address: string): Promise<string> {
+  const parts: Buffer[] = []
+  let size = 0
+  try {
+    for await (const part of response as AsyncIterable<Buffer>) {
+      size += part.byteLength
+      if (size > MAX_ANSWER) throw new FleetError('too-large', `the answer of ${address} is over ${MAX_ANSWER} bytes`)
+      parts.push(part)
+    }
+  } catch (error) {
+    throw unreachable(error as Error, address)
+  }
+  return Buffer.concat(parts).toString()
+}
+
+function jsonOf(text: string, address: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw notFleetd(address, cause)
+  }
+}
+
+const notFleetd = (address: string, cause?: unknown): FleetError =>
+  new FleetError('unavailable', `what answers at ${address} is not a fleetd that this fleetctl understands`, { cause })
+
+function problemError(answer: unknown, response: IncomingMessage, address: string): FleetError {
+  const problem = (answer ?? {}) as Partial<Problem>
+  if (typeof problem.code !== 'string' || typeof problem.detail !== 'string')
+    return notFleetd(address, new Error(`HTTP ${response.statusCode}`))
+  return new FleetError(problem.code as ErrorCode, problem.detail, { detail: problem.particulars ?? {} })
+}

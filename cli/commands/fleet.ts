@@ -1,0 +1,93 @@
+import type { Flag, Spec } from '../spec.ts'
+import { collect, duration, oneOf, pair, pattern, patternPair } from '../values.ts'
+
+export const GROUP_FLAG: Flag = { flags: '--group <group>', help: "group (default: this daemon's)" }
+
+const CLASSES = oneOf('cloud', 'physical', 'intermittent')
+
+export const FLEET: readonly Spec[] = [
+  {
+    usage: 'init',
+    summary: 'make a fleet of this unclaimed daemon',
+    example: `fleetctl init
+    makes the operator key where there is none, signs policy 1 and makes this daemon the first member`,
+    load: async () => (await import('../actions/init.ts')).run,
+  },
+  {
+    usage: 'invite',
+    summary: 'print a token with which a new host joins',
+    flags: [
+      { flags: '--ttl <time>', help: 'how long it can be used (default: 24h)', parse: duration },
+      { flags: '--class <class>', help: 'only for this class: cloud, physical or intermittent', parse: CLASSES },
+      { flags: '--group <group>', help: 'only for this group' },
+      { flags: '--zone <zone>', help: 'only for this zone' },
+      { flags: '--tag <key=value>', help: 'the new host gets this tag (repeatable)', parse: pair },
+    ],
+    example: `fleetctl invite --ttl 1h --group web
+    then, on the new host: fleetd --join TOKEN`,
+    load: async () => (await import('../actions/invite.ts')).run,
+  },
+  {
+    usage: 'members',
+    summary: 'who is in the fleet, alive, and on which image',
+    flags: [
+      {
+        flags: '--status <status>',
+        help: 'alive, suspect, failed, left, away or overdue (repeatable)',
+        parse: collect,
+      },
+      { flags: '--name <regexp>', help: 'whole name matches', parse: pattern },
+      { flags: '--tag <key=regexp>', help: 'whole value of the tag matches (repeatable)', parse: patternPair },
+      { flags: '--group <group>', help: 'of this group' },
+      { flags: '--zone <zone>', help: 'of this zone' },
+      { flags: '--watch', help: 'go on showing it as it changes' },
+    ],
+    example: `fleetctl members --group web --status failed
+  fleetctl members --format json | jq -r '.members[].name'`,
+    load: async () => (await import('../actions/members.ts')).run,
+  },
+  {
+    usage: 'info',
+    summary: 'this daemon: its id, fleet, addresses and labels',
+    example: 'fleetctl info --format json | jq -r .id',
+    load: async () => (await import('../actions/info.ts')).run,
+  },
+  {
+    usage: 'version',
+    summary: 'the versions of fleetctl and of the daemon',
+    example: 'fleetctl version',
+    load: async () => (await import('../actions/version.ts')).run,
+  },
+  {
+    usage: 'join <address|token...>',
+    summary: 'join a fleet with an invite, or dial members of this one',
+    example: `fleetctl join fleet1.hKRpbnZpdGU...
+  fleetctl join 192.0.2.10:7946`,
+    load: async () => (await import('../actions/join.ts')).run,
+  },
+  {
+    usage: 'leave',
+    summary: 'say goodbye to the fleet and stop this daemon',
+    example: `fleetctl leave
+    the others see this node as left, not as failed`,
+    load: async () => (await import('../actions/leave.ts')).run,
+  },
+  {
+    usage: 'revoke <node>',
+    summary: 'put a node out of the fleet for good',
+    flags: [{ flags: '--reason <text>', help: 'why; everybody is told', required: true }],
+    example: `fleetctl revoke gamma --reason "laptop was stolen"
+    NODE is a name, an id or the beginning of one; there is no way back, it has to join as a new node`,
+    load: async () => (await import('../actions/revoke.ts')).run,
+  },
+  {
+    usage: 'tags',
+    summary: "show or change this node's tags",
+    flags: [
+      { flags: '--set <key=value>', help: 'set a tag (repeatable)', parse: pair },
+      { flags: '--delete <key>', help: 'remove a tag (repeatable)', parse: collect },
+    ],
+    example: 'fleetctl tags --set role=db --delete spare',
+    load: async () => (await import('../actions/tags.ts')).run,
+  },
+]

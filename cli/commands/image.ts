@@ -1,0 +1,59 @@
+import type { Group } from '../spec.ts'
+import { oneOf, pair } from '../values.ts'
+
+export const IMAGE: Group = {
+  name: 'image',
+  summary: 'build images and see where they are; IMAGE is name:version, a digest or the beginning of one',
+  commands: [
+    {
+      usage: 'build <path>',
+      summary: 'make an image of a directory or file on this host, and sign it',
+      flags: [
+        { flags: '--name <name>', help: 'name of the image', required: true },
+        { flags: '--version <version>', help: 'version of the image', required: true },
+        {
+          flags: '--kind <kind>',
+          help: 'tree or file (default: tree for a directory)',
+          parse: oneOf('tree', 'file'),
+        },
+        { flags: '--label <key=value>', help: 'kept in the image (repeatable)', parse: pair },
+        { flags: '--provenance <file>', help: 'JSON: configRevision, appRevision, dependencies, builder, source' },
+      ],
+      example: `fleetctl image build ./shop --name shop --version v1
+    prints the digest; the same directory gives the same digest on any host`,
+      load: async () => (await import('../actions/image-build.ts')).run,
+    },
+    {
+      usage: 'list',
+      summary: 'the images that this daemon has or is fetching',
+      example: 'fleetctl image list',
+      load: async () => (await import('../actions/image-list.ts')).run,
+    },
+    {
+      usage: 'inspect <image>',
+      summary: 'manifest, provenance and signatures of an image',
+      example: 'fleetctl image inspect shop:v1',
+      load: async () => (await import('../actions/image-inspect.ts')).run,
+    },
+    {
+      usage: 'fetch <image>',
+      summary: 'get an image from the peers that have it',
+      example: `fleetctl image fetch shop:v1
+    stopped half-way, it goes on where it was the next time`,
+      load: async () => (await import('../actions/image-fetch.ts')).run,
+    },
+    {
+      usage: 'verify <image>',
+      summary: 'read every chunk of an image and compare it with its digest',
+      example: `fleetctl image verify shop:v1
+    exits with 1 when a chunk is damaged or missing`,
+      load: async () => (await import('../actions/image-verify.ts')).run,
+    },
+    {
+      usage: 'peers <image>',
+      summary: 'whom an image came from and went to, in bytes',
+      example: 'fleetctl image peers shop:v1',
+      load: async () => (await import('../actions/image-peers.ts')).run,
+    },
+  ],
+}

@@ -1,0 +1,62 @@
+import type { Group } from '../spec.ts'
+
+export const NODE: Group = {
+  name: 'node',
+  summary: 'what only an operator can say of a node',
+  commands: [
+    {
+      usage: 'write-off <node>',
+      summary: 'free the permit of a node that will not come back, and fence it',
+      flags: [{ flags: '--reason <text>', help: 'why', required: true }],
+      example: `fleetctl node write-off gamma --reason "disk died"
+    use it only for a node that is really gone: it gets no permit ever again and has to join as a new node`,
+      load: async () => (await import('../actions/write-off.ts')).run,
+    },
+  ],
+}
+
+export const LEDGER: Group = {
+  name: 'ledger',
+  summary: 'the replicated record of who may be down',
+  commands: [
+    {
+      usage: 'show [group]',
+      summary: "a group's voters, epoch and permits, read from a majority",
+      example: 'fleetctl ledger show web',
+      load: async () => (await import('../actions/ledger-show.ts')).run,
+    },
+  ],
+}
+
+export const POLICY: Group = {
+  name: 'policy',
+  summary: 'who may order what',
+  commands: [
+    {
+      usage: 'show',
+      summary: 'operators, publishers and the budgets of groups',
+      example: 'fleetctl policy show',
+      load: async () => (await import('../actions/policy-show.ts')).run,
+    },
+  ],
+}
+
+export const KEY: Group = {
+  name: 'key',
+  summary: 'the key that signs for an operator or publisher; no daemon ever sees it',
+  commands: [
+    {
+      usage: 'new',
+      summary: 'make a key file',
+      example: `fleetctl key new --key ./publisher.key
+    encrypted where FLEETCTL_PASSPHRASE is set or a passphrase is typed`,
+      load: async () => (await import('../actions/key-new.ts')).run,
+    },
+    {
+      usage: 'show',
+      summary: 'the public half of a key file',
+      example: 'fleetctl key show --key ./publisher.key',
+      load: async () => (await import('../actions/key-show.ts')).run,
+    },
+  ],
+}

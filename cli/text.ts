@@ -1,0 +1,34 @@
+/**
+ * Text that came from elsewhere, safe to print: another node may put escape sequences or reversed writing into a reason, and
+ * a terminal would obey.
+ */
+export const plain = (text: string): string => text.replaceAll(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, ' ')
+
+export function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  let value = bytes
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit += 1
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
+}
+
+export const short = (digest: string): string => digest.slice(0, 12)
+
+export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+
+/** `/ip4/192.0.2.1/tcp/7946` as people write it. */
+export function hostPort(address: string): string {
+  const [, protocol, host, transport, port] = address.split('/')
+  if (transport !== 'tcp' || host === undefined || port === undefined) return address
+  return protocol === 'ip6' ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** `app=v2 running`, from the label `shop:v2`. */
+export function layer(status: { layer: string; version: string | null; state: string; progress: number }): string {
+  const version = status.version === null ? '-' : status.version.slice(status.version.indexOf(':') + 1)
+  const progress = status.state === 'fetching' ? ` ${Math.round(status.progress * 100)}%` : ''
+  return `${status.layer}=${version} ${status.state}${progress}`
+}
