@@ -92,7 +92,18 @@ export function createGroups(init: GroupsInit): Groups {
     known: group => values.get(group),
     read,
     async propose(group, action, signal) {
+      const began = now()
       const answer = await init.access(group).propose(action, signal)
+      log.debug(
+        {
+          group,
+          action: action.type,
+          outcome: answer.type,
+          reason: answer.type === 'no-quorum' ? answer.reason : '',
+          took: now() - began,
+        },
+        'a proposal to the ledger',
+      )
       if (answer.type === 'no-quorum') return answer
       if (learn(answer.value) && answer.type === 'committed') tell(answer.value)
       if (timers.has(group)) schedule(group)

@@ -189,12 +189,11 @@ export function createLayer(init: LayerInit): Layer {
     const answer = await ledger.propose({ type: 'grant', node, zone: init.zone, unavailable, now: now() }, signal)
     if (answer.type === 'no-quorum') return { type: 'not-granted', refusal: 'no-quorum', reason: answer.reason }
     const permit = answer.value.permits.find(held => held.node === node)
-    if (answer.type === 'refused' || permit === undefined) {
-      const refusal =
-        answer.type === 'refused' ? answer.refusal : { refused: 'budget' as const, reason: 'no permit was granted' }
-      return { type: 'not-granted', refusal, reason: refusal.reason }
-    }
-    return { type: 'granted', permit }
+    // What a refusal is measured against is committed too: a permit in it was granted to an earlier try, or an earlier life.
+    if (permit !== undefined) return { type: 'granted', permit }
+    const refusal =
+      answer.type === 'refused' ? answer.refusal : { refused: 'budget' as const, reason: 'no permit was granted' }
+    return { type: 'not-granted', refusal, reason: refusal.reason }
   }
 
   const flip = async (image: Digest, actBy: Millis | null): Promise<ReplacementInput> => {

@@ -199,7 +199,9 @@ export function createRollouts(init: RolloutsInit): Rollouts {
   }
 
   const settle = (answer: Proposal, what: string): RolloutStatus => {
-    if (answer.type === 'committed') return view(answer.value)
+    // `unchanged`: it is so already, most likely because an earlier try of this very proposal did get through.
+    if (answer.type === 'committed' || (answer.type === 'refused' && answer.refusal.refused === 'unchanged'))
+      return view(answer.value)
     if (answer.type === 'no-quorum') throw new FleetError('no-quorum', `${what}: ${answer.reason}`)
     throw refusalError(what, answer.refusal, answer.value)
   }
@@ -355,7 +357,6 @@ function refusalError(what: string, refusal: Refusal, value: LedgerValue): Fleet
     case 'conflict':
     case 'stale':
     case 'phase':
-    case 'unchanged':
       return new FleetError('conflict', `${what}: ${refusal.reason}`, { detail })
     default:
       return new FleetError('refused', `${what}: ${refusal.reason}`, { detail })

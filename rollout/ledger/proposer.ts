@@ -43,8 +43,10 @@ export type ProposerEffect =
 /** How long a round waits for a majority. Several times a slow round trip with a slow disk at its end. */
 const ROUND_TIMEOUT = 2_000
 /** Backoff between rounds, doubling with jitter: duelling proposers get out of each other's way. */
-const BACKOFF = { first: 20, last: 2_000 }
-const MAX_ROUNDS = 16
+const BACKOFF = { first: 10, last: 1_000 }
+const MAX_ROUNDS = 24
+/** How often a read looks again, while others write, before it writes the value itself in order to have it settled. */
+const READ_TRIES = 6
 
 type Round =
   | { readonly at: 'waiting' }
@@ -72,9 +74,9 @@ export interface Proposer {
  * One proposal or one read, driven to an outcome: the proposer of CASPaxos (arXiv 1802.07000 §2.2), which prepares, applies
  * the change to the value with the highest ballot, and has the result accepted.
  *
- * A read first asks without a ballot. When a majority reports the same accepted ballot, that value was committed, and
- * nothing newer had been when the read began, since any newer majority would share a voter with this one. Otherwise it
- * writes the newest value again.
+ * It first asks without a ballot. When a majority reports the same accepted ballot, that value was committed, and nothing
+ * newer had been when the question left, since any newer majority would share a voter with this one. That answers a read, and
+ * a proposal that the value refuses. A read that finds writes under way again and again writes the newest value itself.
  *
  * A closed value (one that names successors) is written again, installed at a majority of the successors, and the
  * proposal goes on in their epoch. `committed` is only ever said of a value that a majority of its epoch has accepted.
@@ -85,6 +87,7 @@ export function createProposer(init: ProposerInit): Proposer {
   let highest = init.round
   let round: Round = { at: 'waiting' }
   let rounds = 0
+  let reads = 0
   let serial = 0
   let deadline: Millis | null = null
   let trouble = 'no voter has answered'
@@ -102,7 +105,8 @@ export function createProposer(init: ProposerInit): Proposer {
     rounds += 1
     serial += 1
     deadline = millis(now + ROUND_TIMEOUT)
-    if (action === null && rounds === 1) {
+    if (reads < (action === null ? READ_TRIES : 1)) {
+      reads += 1
       round = { at: 'read', states: new Map() }
       return askAll(first.voters, { type: 'read', group, epoch: first.epoch })
     }
@@ -209,16 +213,7 @@ export function createProposer(init: ProposerInit): Proposer {
         if (reply.type === 'installed') return ask(from, { type: 'read', group, epoch: first.epoch })
         if (reply.type !== 'state') return
         round.states.set(from, reply)
-        if (round.states.size < majority(first)) return
-        const states = [...round.states.values()]
-        const agreed = states.filter(state => compareBallots(state.ballot, states[0]!.ballot) === 0)
-        if (agreed.length >= majority(first)) {
-          const { value, ballot } = states[0]!
-          highest = Math.max(highest, ballot.round)
-          return committed(now, { type: 'committed', value })
-        }
-        highest = Math.max(highest, ...states.map(state => state.ballot.round))
-        return again(now, true)
+        return look(now, [...round.states.values()])
       }
       case 'prepare':
         if (reply.type === 'rejected') return outbid(now, reply.promised)
@@ -262,6 +257,25 @@ export function createProposer(init: ProposerInit): Proposer {
       default:
         return round satisfies never
     }
+  }
+
+  /** Enough voters have told what they hold: do a majority of all hold the same? */
+  const look = (now: Millis, states: readonly { ballot: Ballot; value: LedgerValue }[]): void => {
+    if (states.length < majority(first)) return
+    for (const { ballot, value } of states) {
+      highest = Math.max(highest, ballot.round)
+      if (states.filter(state => compareBallots(state.ballot, ballot) === 0).length < majority(first)) continue
+      if (action === null || value.successors !== null) return committed(now, { type: 'committed', value })
+      // What the committed value refuses needs no write to be refused: asking in vain disturbs nobody.
+      const plan = action.type === 'start' ? action.plan : value.plan === null ? undefined : init.plan(value.plan)
+      if (value.plan === null || plan !== undefined) {
+        const result = apply(value, action, plan?.body)
+        if (isRefusal(result)) return finish({ type: 'refused', refusal: result, value })
+      }
+      return again(now, true)
+    }
+    // A write is under way. Once all have answered there is nothing to wait for.
+    if (states.length === first.voters.length) again(now, action !== null)
   }
 
   const outbid = (now: Millis, promised: Ballot): void => {
