@@ -1,4 +1,5 @@
 import { type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http'
+import { connect } from 'node:net'
 import type { Call, PlainName, Problem, Result, StreamName, Update } from '../protocol/api/index.ts'
 import { type ErrorCode, FleetError } from '../protocol/errors.ts'
 import { eventsOf } from './events.ts'
@@ -43,10 +44,10 @@ export function createClient({ address, timeout, signal }: ClientInit): Client {
       const [method, path] = name.split(' ') as [string, string]
       const body = parts.body === undefined ? undefined : JSON.stringify(parts.body)
       const request = startRequest({
-        ...where,
+        // A connection of its own, and no agent: one command asks one or two things.
+        createConnection: () => connect(where),
         method,
         path: fill(path, parts),
-        agent: false,
         headers:
           body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
       })
@@ -99,8 +100,8 @@ export function createClient({ address, timeout, signal }: ClientInit): Client {
   }
 }
 
-function target(address: string): { socketPath: string } | { host: string; port: number } {
-  if (address.startsWith('unix:')) return { socketPath: address.slice('unix:'.length) }
+function target(address: string): { path: string } | { host: string; port: number } {
+  if (address.startsWith('unix:')) return { path: address.slice('unix:'.length) }
   const match = /^(\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(address)
   if (match === null)
     throw new FleetError('bad-input', `--api ${JSON.stringify(address)} is not an address; use unix:PATH or HOST:PORT`)

@@ -14,7 +14,7 @@ export interface Flag {
   readonly required?: true
 }
 
-/** One command as data. Its action is loaded when it runs and not before: starting fast is a promise. */
+/** One command as data. Actions that need much code load it when they run and not before: starting fast is a promise. */
 export interface Spec {
   /** Name and arguments: `members`, `join <address|token>`. */
   readonly usage: string

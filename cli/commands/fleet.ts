@@ -1,3 +1,9 @@
+import { run as info } from '../actions/info.ts'
+import { run as join } from '../actions/join.ts'
+import { run as leave } from '../actions/leave.ts'
+import { run as members } from '../actions/members.ts'
+import { run as tags } from '../actions/tags.ts'
+import { run as version } from '../actions/version.ts'
 import type { Flag, Spec } from '../spec.ts'
 import { collect, duration, oneOf, pair, pattern, patternPair } from '../values.ts'
 
@@ -11,7 +17,7 @@ export const FLEET: readonly Spec[] = [
     summary: 'make a fleet of this unclaimed daemon',
     example: `fleetctl init
     makes the operator key where there is none, signs policy 1 and makes this daemon the first member`,
-    load: async () => (await import('../actions/init.ts')).run,
+    load: async () => (await import('../signing/index.ts')).init,
   },
   {
     usage: 'invite',
@@ -25,7 +31,7 @@ export const FLEET: readonly Spec[] = [
     ],
     example: `fleetctl invite --ttl 1h --group web
     then, on the new host: fleetd --join TOKEN`,
-    load: async () => (await import('../actions/invite.ts')).run,
+    load: async () => (await import('../signing/index.ts')).invite,
   },
   {
     usage: 'members',
@@ -44,33 +50,33 @@ export const FLEET: readonly Spec[] = [
     ],
     example: `fleetctl members --group web --status failed
   fleetctl members --format json | jq -r '.members[].name'`,
-    load: async () => (await import('../actions/members.ts')).run,
+    load: async () => members,
   },
   {
     usage: 'info',
     summary: 'this daemon: its id, fleet, addresses and labels',
     example: 'fleetctl info --format json | jq -r .id',
-    load: async () => (await import('../actions/info.ts')).run,
+    load: async () => info,
   },
   {
     usage: 'version',
     summary: 'the versions of fleetctl and of the daemon',
     example: 'fleetctl version',
-    load: async () => (await import('../actions/version.ts')).run,
+    load: async () => version,
   },
   {
     usage: 'join <address|token...>',
     summary: 'join a fleet with an invite, or dial members of this one',
     example: `fleetctl join fleet1.hKRpbnZpdGU...
   fleetctl join 192.0.2.10:7946`,
-    load: async () => (await import('../actions/join.ts')).run,
+    load: async () => join,
   },
   {
     usage: 'leave',
     summary: 'say goodbye to the fleet and stop this daemon',
     example: `fleetctl leave
     the others see this node as left, not as failed`,
-    load: async () => (await import('../actions/leave.ts')).run,
+    load: async () => leave,
   },
   {
     usage: 'revoke <node>',
@@ -78,7 +84,7 @@ export const FLEET: readonly Spec[] = [
     flags: [{ flags: '--reason <text>', help: 'why; everybody is told', required: true }],
     example: `fleetctl revoke gamma --reason "laptop was stolen"
     NODE is a name, an id or the beginning of one; there is no way back, it has to join as a new node`,
-    load: async () => (await import('../actions/revoke.ts')).run,
+    load: async () => (await import('../signing/index.ts')).revoke,
   },
   {
     usage: 'tags',
@@ -88,6 +94,6 @@ export const FLEET: readonly Spec[] = [
       { flags: '--delete <key>', help: 'remove a tag (repeatable)', parse: collect },
     ],
     example: 'fleetctl tags --set role=db --delete spare',
-    load: async () => (await import('../actions/tags.ts')).run,
+    load: async () => tags,
   },
 ]

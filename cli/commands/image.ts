@@ -1,3 +1,8 @@
+import { run as imageFetch } from '../actions/image-fetch.ts'
+import { run as imageInspect } from '../actions/image-inspect.ts'
+import { run as imageList } from '../actions/image-list.ts'
+import { run as imagePeers } from '../actions/image-peers.ts'
+import { run as imageVerify } from '../actions/image-verify.ts'
 import type { Group } from '../spec.ts'
 import { oneOf, pair } from '../values.ts'
 
@@ -21,39 +26,39 @@ export const IMAGE: Group = {
       ],
       example: `fleetctl image build ./shop --name shop --version v1
     prints the digest; the same directory gives the same digest on any host`,
-      load: async () => (await import('../actions/image-build.ts')).run,
+      load: async () => (await import('../signing/index.ts')).imageBuild,
     },
     {
       usage: 'list',
       summary: 'the images that this daemon has or is fetching',
       example: 'fleetctl image list',
-      load: async () => (await import('../actions/image-list.ts')).run,
+      load: async () => imageList,
     },
     {
       usage: 'inspect <image>',
       summary: 'manifest, provenance and signatures of an image',
       example: 'fleetctl image inspect shop:v1',
-      load: async () => (await import('../actions/image-inspect.ts')).run,
+      load: async () => imageInspect,
     },
     {
       usage: 'fetch <image>',
       summary: 'get an image from the peers that have it',
       example: `fleetctl image fetch shop:v1
     stopped half-way, it goes on where it was the next time`,
-      load: async () => (await import('../actions/image-fetch.ts')).run,
+      load: async () => imageFetch,
     },
     {
       usage: 'verify <image>',
       summary: 'read every chunk of an image and compare it with its digest',
       example: `fleetctl image verify shop:v1
     exits with 1 when a chunk is damaged or missing`,
-      load: async () => (await import('../actions/image-verify.ts')).run,
+      load: async () => imageVerify,
     },
     {
       usage: 'peers <image>',
       summary: 'whom an image came from and went to, in bytes',
       example: 'fleetctl image peers shop:v1',
-      load: async () => (await import('../actions/image-peers.ts')).run,
+      load: async () => imagePeers,
     },
   ],
 }

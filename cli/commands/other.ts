@@ -1,3 +1,5 @@
+import { run as ledgerShow } from '../actions/ledger-show.ts'
+import { run as policyShow } from '../actions/policy-show.ts'
 import type { Group } from '../spec.ts'
 
 export const NODE: Group = {
@@ -10,7 +12,7 @@ export const NODE: Group = {
       flags: [{ flags: '--reason <text>', help: 'why', required: true }],
       example: `fleetctl node write-off gamma --reason "disk died"
     use it only for a node that is really gone: it gets no permit ever again and has to join as a new node`,
-      load: async () => (await import('../actions/write-off.ts')).run,
+      load: async () => (await import('../signing/index.ts')).writeOff,
     },
   ],
 }
@@ -23,7 +25,7 @@ export const LEDGER: Group = {
       usage: 'show [group]',
       summary: "a group's voters, epoch and permits, read from a majority",
       example: 'fleetctl ledger show web',
-      load: async () => (await import('../actions/ledger-show.ts')).run,
+      load: async () => ledgerShow,
     },
   ],
 }
@@ -36,7 +38,7 @@ export const POLICY: Group = {
       usage: 'show',
       summary: 'operators, publishers and the budgets of groups',
       example: 'fleetctl policy show',
-      load: async () => (await import('../actions/policy-show.ts')).run,
+      load: async () => policyShow,
     },
   ],
 }
@@ -50,13 +52,13 @@ export const KEY: Group = {
       summary: 'make a key file',
       example: `fleetctl key new --key ./publisher.key
     encrypted where FLEETCTL_PASSPHRASE is set or a passphrase is typed`,
-      load: async () => (await import('../actions/key-new.ts')).run,
+      load: async () => (await import('../signing/index.ts')).keyNew,
     },
     {
       usage: 'show',
       summary: 'the public half of a key file',
       example: 'fleetctl key show --key ./publisher.key',
-      load: async () => (await import('../actions/key-show.ts')).run,
+      load: async () => (await import('../signing/index.ts')).keyShow,
     },
   ],
 }

@@ -1,3 +1,6 @@
+import { run as rolloutExplain } from '../actions/rollout-explain.ts'
+import { run as rolloutList } from '../actions/rollout-list.ts'
+import { run as rolloutStatus } from '../actions/rollout-status.ts'
 import type { Flag, Group, Spec } from '../spec.ts'
 import { countOrShare, duration, oneOf, patternPair, positive } from '../values.ts'
 import { GROUP_FLAG } from './fleet.ts'
@@ -9,10 +12,7 @@ const order = (verb: 'pause' | 'resume' | 'promote' | 'abort' | 'undo', summary:
   summary,
   flags: [GROUP_FLAG, REASON],
   example: `fleetctl rollout ${verb} --group web\n    ${more}`,
-  load: async () => {
-    const { orders } = await import('../actions/rollout-order.ts')
-    return orders(verb)
-  },
+  load: async () => (await import('../signing/index.ts')).orders(verb),
 })
 
 export const ROLLOUT: Group = {
@@ -49,20 +49,20 @@ export const ROLLOUT: Group = {
       ],
       example: `fleetctl rollout start --layer app --image shop:v2 --group web --max-unavailable 25% --strategy canary
     exits with 0 when it is done, 3 when it was rolled back, 4 when it is paused`,
-      load: async () => (await import('../actions/rollout-start.ts')).run,
+      load: async () => (await import('../signing/index.ts')).rolloutStart,
     },
     {
       usage: 'status',
       summary: "where a group's rollout stands",
       flags: [GROUP_FLAG, { flags: '--watch', help: 'follow it to its end' }],
       example: 'fleetctl rollout status --group web --watch',
-      load: async () => (await import('../actions/rollout-status.ts')).run,
+      load: async () => rolloutStatus,
     },
     {
       usage: 'list',
       summary: 'the newest rollout of every group',
       example: 'fleetctl rollout list',
-      load: async () => (await import('../actions/rollout-list.ts')).run,
+      load: async () => rolloutList,
     },
     order('pause', 'grant no more permits', 'hosts that are down finish; then nothing moves until resume'),
     order('resume', 'go on after a pause', 'goes back to where the pause found it'),
@@ -74,7 +74,7 @@ export const ROLLOUT: Group = {
       summary: 'why a host does or does not go on, in one sentence',
       flags: [{ flags: '--group <group>', help: "group (default: the host's own)" }],
       example: 'fleetctl rollout explain gamma',
-      load: async () => (await import('../actions/rollout-explain.ts')).run,
+      load: async () => rolloutExplain,
     },
   ],
 }

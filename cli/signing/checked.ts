@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { FleetError } from '../protocol/errors.ts'
+import { FleetError } from '../../protocol/errors.ts'
 
 /** What is about to be signed, checked as every daemon will check it. Throws `bad-input` naming the field. */
 export function checked<T>(schema: z.ZodType<T>, body: unknown): T {

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { InvalidArgumentError } from 'commander'
 import { LineCounter, parseDocument } from 'yaml'
 import * as z from 'zod'
-import { FleetError } from '../protocol/errors.ts'
-import { countOrShare, duration } from './values.ts'
+import { FleetError } from '../../protocol/errors.ts'
+import { countOrShare, duration } from '../values.ts'
 
 const time = z.string().transform((text, ctx) => parsed(() => duration(text), ctx))
 const count = z.union([

@@ -13,8 +13,8 @@ import {
   toDocument,
 } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
-import { createKey, keyExists, loadKey } from '../key-store.ts'
 import { short } from '../text.ts'
+import { createKey, keyExists, loadKey } from './key-store.ts'
 
 /** The first node's own invite is used at once. */
 const OWN_INVITE = 10 * 60_000

@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts'
-import { describeKey } from '../key-store.ts'
+import { describeKey } from './key-store.ts'
 
 export async function run(context: Context): Promise<undefined> {
   const { publicKey, encrypted } = await describeKey(context.keyFile)

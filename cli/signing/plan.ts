@@ -7,8 +7,8 @@ import {
   planSchema,
   type RolloutDraft,
   sha256,
-} from '../protocol/index.ts'
-import { checked } from './signing.ts'
+} from '../../protocol/index.ts'
+import { checked } from './checked.ts'
 
 /** What an operator asks for; what is absent gets its default. Times in milliseconds. */
 export interface PlanRequest {

@@ -1,5 +1,5 @@
-import { FleetError } from '../protocol/errors.ts'
-import type { Context } from './context.ts'
+import { FleetError } from '../../protocol/errors.ts'
+import type { Context } from '../context.ts'
 
 /** Asks at the terminal without showing what is typed. Undefined where nobody is there to answer. */
 export function ask(question: string, { terminal }: Context): Promise<string | undefined> {

@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts'
-import { createKey } from '../key-store.ts'
+import { createKey } from './key-store.ts'
 
 export async function run(context: Context): Promise<undefined> {
   const { key, encrypted } = await createKey(context)

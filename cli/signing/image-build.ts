@@ -10,11 +10,11 @@ import {
   toDocument,
 } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
-import { readAuthority } from '../fleet.ts'
-import { loadKey } from '../key-store.ts'
 import { bar, progressLine } from '../progress.ts'
-import { checked } from '../signing.ts'
 import { size } from '../text.ts'
+import { checked } from './checked.ts'
+import { readAuthority } from './fleet.ts'
+import { loadKey } from './key-store.ts'
 
 interface Options {
   readonly name: string

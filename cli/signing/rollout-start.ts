@@ -1,11 +1,12 @@
 import { FleetError, type Millis, PLAN, type Plan, type RolloutDraft, sign, toDocument } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
-import { assertOperator, readAuthority } from '../fleet.ts'
 import { follow, oneLine } from '../follow.ts'
-import { loadKey } from '../key-store.ts'
 import { groupOr } from '../nodes.ts'
-import { composePlan, type PlanRequest } from '../plan.ts'
 import { plain, plural } from '../text.ts'
+import { assertOperator, readAuthority } from './fleet.ts'
+import { loadKey } from './key-store.ts'
+import { composePlan, type PlanRequest } from './plan.ts'
+import { readPlanFile } from './plan-file.ts'
 
 interface Options extends PlanRequest {
   readonly layer?: string
@@ -55,7 +56,6 @@ export async function run(context: Context, flags: Options): Promise<number> {
 }
 
 async function withFile(flags: Options, file: string): Promise<Options> {
-  const { readPlanFile } = await import('../plan-file.ts')
   const { select, ...settings } = await readPlanFile(file)
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
   return { ...given, ...flags, select: { ...select, ...flags.select } }

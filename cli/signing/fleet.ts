@@ -1,6 +1,6 @@
-import { FleetError } from '../protocol/errors.ts'
-import { type Authority, authorityFrom, type FleetId, type PublicKey } from '../protocol/index.ts'
-import type { Context } from './context.ts'
+import { FleetError } from '../../protocol/errors.ts'
+import { type Authority, authorityFrom, type FleetId, type PublicKey } from '../../protocol/index.ts'
+import type { Context } from '../context.ts'
 
 /** The fleet as its policy chain proves it: what is signed for it names exactly this fleet, whatever the daemon says. */
 export async function readAuthority({ client }: Context): Promise<Authority> {

@@ -10,11 +10,11 @@ import {
   toDocument,
 } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
-import { assertOperator, readAuthority } from '../fleet.ts'
 import { oneLine } from '../follow.ts'
-import { loadKey } from '../key-store.ts'
 import { groupOr } from '../nodes.ts'
-import { checked } from '../signing.ts'
+import { checked } from './checked.ts'
+import { assertOperator, readAuthority } from './fleet.ts'
+import { loadKey } from './key-store.ts'
 
 interface Options {
   readonly group?: string

@@ -8,9 +8,9 @@ import {
   sign,
 } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
-import { assertOperator, readAuthority } from '../fleet.ts'
-import { loadKey } from '../key-store.ts'
-import { checked } from '../signing.ts'
+import { checked } from './checked.ts'
+import { assertOperator, readAuthority } from './fleet.ts'
+import { loadKey } from './key-store.ts'
 
 interface Options {
   readonly ttl?: number

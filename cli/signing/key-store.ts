@@ -8,8 +8,8 @@ import {
   type KeyPair,
   type PublicKey,
   parseKeyFile,
-} from '../protocol/index.ts'
-import type { Context } from './context.ts'
+} from '../../protocol/index.ts'
+import type { Context } from '../context.ts'
 import { ask } from './passphrase.ts'
 
 /** The key that signs. Throws `not-found` when there is none, `refused` when others could read it, `unauthorized` on a wrong passphrase. */

@@ -1,9 +1,9 @@
 import { type Millis, REVOCATION, revocationSchema, sign, toDocument } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
-import { assertOperator, readAuthority } from '../fleet.ts'
-import { loadKey } from '../key-store.ts'
 import { findNode } from '../nodes.ts'
-import { checked } from '../signing.ts'
+import { checked } from './checked.ts'
+import { assertOperator, readAuthority } from './fleet.ts'
+import { loadKey } from './key-store.ts'
 
 export async function run(context: Context, node: string, { reason }: { readonly reason: string }): Promise<undefined> {
   const member = await findNode(context, node)
