@@ -64,7 +64,10 @@ const digest = z
 const node = z.string().max(64).transform(parseNodeId)
 const text = z.string().max(1024)
 const label = z.string().min(1).max(LIMITS.name)
-const bits = z.custom<Uint8Array>(value => value instanceof Uint8Array && value.byteLength <= LIMITS.roster / 8)
+// Decoded bytes are a Buffer; what the reducer makes is not, and the two have to compare equal.
+const bits = z
+  .custom<Uint8Array>(value => value instanceof Uint8Array && value.byteLength <= LIMITS.roster / 8)
+  .transform(value => Uint8Array.from(value))
 const voters = z.array(node).min(1).max(7)
 const kind = z.enum(['replace', 'revert'])
 const permit = z.object({ token: count, node, zone: label, kind, generation: count, since: time })
