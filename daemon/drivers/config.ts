@@ -1,35 +1,48 @@
 import ms from 'ms'
 import * as z from 'zod'
+import { MAX_SLOTS } from './slots.ts'
 
-/** A length of time in text, `500ms` or `2m`, as milliseconds. */
-export const duration = z.string().transform((text, context) => {
+const MIN = 10
+const MAX = ms('24h')
+
+/** A length of time in text, `500ms` or `2m`, as milliseconds: 10 ms to 24 h. */
+const duration = z.string().transform((text, context) => {
   const value = /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text) ? ms(text as ms.StringValue) : undefined
-  if (value === undefined) {
+  if (value === undefined || value < MIN || value > MAX) {
     context.addIssue({
       code: 'custom',
-      message: `expected a length of time such as 500ms, 10s or 2m, found ${JSON.stringify(text)}`,
+      message: `expected a length of time from 10ms to 24h, such as 500ms, 10s or 2m, found ${JSON.stringify(text)}`,
     })
     return z.NEVER
   }
   return value
 })
 
+const noNul = (text: string): boolean => !text.includes('\0')
+const commandLine = z.string().min(1).refine(noNul, 'expected text without NUL characters')
+const threshold = z.number().int().min(1).max(100)
+
+function isHostAndPort(text: string): boolean {
+  const port = /^(?:\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(text)?.[1]
+  return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535
+}
+
 const checkSchema = z
   .strictObject({
     name: z.string().min(1).max(64),
     /** A URL: passes on a 2xx or 3xx answer. */
     http: z.url({ protocol: /^https?$/ }).optional(),
-    /** HOST:PORT: passes when a connection is accepted. */
-    tcp: z
-      .string()
-      .regex(/^.+:\d{1,5}$/, 'expected HOST:PORT')
-      .optional(),
+    /** HOST:PORT, an IPv6 host in brackets: passes when a connection is accepted. */
+    tcp: z.string().refine(isHostAndPort, 'expected HOST:PORT').optional(),
     /** A shell command in the slot: passes on exit 0. */
-    exec: z.string().min(1).optional(),
+    exec: commandLine.optional(),
+    /** From the end of one look to the beginning of the next. Shorter notices sooner, and costs the program more. */
     interval: duration.default(1_000),
     timeout: duration.default(1_000),
     /** This many failures in a row make the layer failing. */
-    failures: z.number().int().min(1).max(100).default(3),
+    failures: threshold.default(3),
+    /** This many successes in a row make it count as passing, at first and after it was failing. */
+    successes: threshold.default(1),
   })
   .refine(
     check => [check.http, check.tcp, check.exec].filter(kind => kind !== undefined).length === 1,
@@ -37,23 +50,39 @@ const checkSchema = z
   )
 export type CheckConfig = z.infer<typeof checkSchema>
 
-/** One layer of the host: what runs in its slot, and how it is known to be well. Units: milliseconds after parsing. */
+/** One layer of the host: what runs in its slot, and how it is known to be well. Times are milliseconds after parsing. */
 export const layerSchema = z.strictObject({
   driver: z.literal('process'),
   /** The program and its arguments, run inside the slot. */
-  command: z.array(z.string().min(1)).min(1),
-  env: z.record(z.string(), z.string()).default({}),
+  command: z.array(z.string().refine(noNul, 'expected text without NUL characters')).min(1),
+  /** Added to the daemon's own environment. */
+  env: z
+    .record(
+      z.string().regex(/^[^=\0]+$/, 'expected the name of a variable'),
+      z.string().refine(noNul, 'expected text without NUL characters'),
+    )
+    .default({}),
   hooks: z
     .strictObject({
-      /** Shell command lines, run in the data directory of the layer. Exit 0: yes; 75: busy, ask later; otherwise no. */
-      ready: z.string().min(1).optional(),
-      drain: z.string().min(1).optional(),
+      /** Shell command lines, run inside the current slot. Exit 0: yes; 75: busy, ask later; otherwise no. */
+      ready: commandLine.optional(),
+      drain: commandLine.optional(),
+      /** How long each may take. */
       timeout: duration.default(60_000),
     })
     .prefault({}),
-  checks: z.array(checkSchema).max(32).default([]),
+  checks: z
+    .array(checkSchema)
+    .max(32)
+    .refine(checks => new Set(checks.map(({ name }) => name)).size === checks.length, 'two checks have the same name')
+    .default([]),
   /** Slots besides the current one that stay for going back. */
-  keep: z.number().int().min(1).max(8).default(1),
+  keep: z
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_SLOTS - 1)
+    .default(1),
   /** How long the program has after SIGTERM before it gets SIGKILL. */
   stopTimeout: duration.default(10_000),
 })

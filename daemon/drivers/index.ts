@@ -6,7 +6,7 @@ import type { Driver } from './driver.ts'
 import { createProcessDriver, type DriverInit } from './process.ts'
 
 export { type LayerConfig, layerSchema } from './config.ts'
-export type { Driver, HookAnswer } from './driver.ts'
+export type { Driver, HookAnswer, ProgramState, SlotInfo } from './driver.ts'
 export type { DriverInit } from './process.ts'
 
 export function createDriver(config: LayerConfig, init: DriverInit): Driver {

@@ -5,8 +5,9 @@ import { createChecks } from './checks.ts'
 import type { LayerConfig } from './config.ts'
 import type { Driver, HookAnswer } from './driver.ts'
 import { runHook } from './hooks.ts'
+import { createLane } from './lane.ts'
+import { createProgram, type ProgramSpec } from './program.ts'
 import { createSlots } from './slots.ts'
-import { createSupervisor, type Program } from './supervisor.ts'
 
 export interface DriverInit {
   readonly layer: string
@@ -15,23 +16,20 @@ export interface DriverInit {
   readonly node: NodeId
   readonly random: Random
   readonly log: Logger
+  /** Milliseconds of a clock that never goes back; that of the process unless given. */
+  readonly now?: () => number
 }
 
 /** The `process` driver: fleetd itself runs the program that is in the slot. */
 export function createProcessDriver(config: LayerConfig, init: DriverInit): Driver {
   const { directory, layer, log } = init
   const slots = createSlots(directory, config.keep)
+  const life = new AbortController()
+  // Fetching and unpacking may take an hour; going back must not wait for it.
+  const staging = createLane()
+  const turns = createLane()
   let listener: () => void = () => undefined
-  const supervisor = createSupervisor({ directory, random: init.random, log, onChange: () => listener() })
-  const checks = createChecks(config.checks, config.env, () => listener())
-  let turn: Promise<unknown> = Promise.resolve()
-
-  /** Steps that touch the program wait for one another. */
-  const inTurn = <T>(step: () => Promise<T>): Promise<T> => {
-    const mine = turn.then(step)
-    turn = mine.catch(() => undefined)
-    return mine
-  }
+  let checkedRun = 0
 
   const environment = (image: Digest | undefined): Record<string, string> => ({
     ...config.env,
@@ -42,71 +40,134 @@ export function createProcessDriver(config: LayerConfig, init: DriverInit): Driv
     FLEET_SLOT: slots.current().slot ?? '',
   })
 
-  const program = (): Program | undefined => {
+  const spec = (): ProgramSpec | undefined => {
     const { directory: cwd, digest } = slots.current()
     return cwd === undefined ? undefined : { command: config.command, env: environment(digest), cwd }
   }
 
-  const hook = (command: string | undefined, image: Digest, signal: AbortSignal): Promise<HookAnswer> =>
-    command === undefined
-      ? Promise.resolve({ answer: 'ok', reason: 'there is no such hook' })
-      : runHook({ command, cwd: directory, env: environment(image), timeout: config.hooks.timeout, signal })
+  const checks = createChecks(config.checks, () => listener())
+  const program = createProgram({
+    directory,
+    random: init.random,
+    now: init.now ?? (() => performance.now()),
+    log,
+    onChange() {
+      const { state, run, cwd } = program.state()
+      // What was seen of an earlier run says nothing of this one.
+      if (state !== 'running') checks.stop()
+      else if (run !== checkedRun && cwd !== undefined) {
+        checkedRun = run
+        checks.reset({ cwd, env: environment(slots.current().digest) })
+      }
+      listener()
+    },
+  })
+
+  /** Steps that touch the program wait for one another. */
+  const inTurn = <T>(signal: AbortSignal | undefined, step: () => Promise<T>): Promise<T> =>
+    turns(async () => {
+      if (life.signal.aborted) throw new FleetError('unavailable', `layer ${layer}: the daemon is stopping`)
+      signal?.throwIfAborted()
+      return step()
+    })
+
+  const hook = async (name: 'ready' | 'drain', image: Digest, signal: AbortSignal): Promise<HookAnswer> => {
+    const command = config.hooks[name]
+    const { directory: cwd } = slots.current()
+    if (command === undefined) return { answer: 'ok', reason: `there is no ${name} hook` }
+    if (cwd === undefined) return { answer: 'ok', reason: 'nothing is installed yet' }
+    const { timeout } = config.hooks
+    const { answer, reason, output } = await runHook({ command, cwd, env: environment(image), timeout, signal })
+    log[answer === 'failed' ? 'warn' : 'info']({ hook: name, answer, output }, `hook ${name}: ${reason}`)
+    return { answer, reason: `hook ${name}: ${reason}` }
+  }
+
+  const restart = async (): Promise<void> => {
+    const next = spec()
+    await program.stop(config.stopTimeout)
+    if (next !== undefined) await program.start(next)
+  }
 
   return {
     start: () =>
-      inTurn(async () => {
+      inTurn(undefined, async () => {
         await mkdir(directory, { recursive: true, mode: 0o755 })
-        await slots.load()
-        const current = program()
-        if (current === undefined) return
-        await supervisor.adoptOrStart(current)
-        checks.reset(current.cwd)
+        for (const slot of await slots.load()) {
+          log.error({ slot }, `slot ${slot} of layer ${layer} is gone from ${directory}; it counts as empty`)
+        }
+        const current = spec()
+        if (current === undefined) await program.endLeftover(config.stopTimeout)
+        else await program.adoptOrStart(current, config.stopTimeout)
+        await slots.sweep()
       }),
+
     async stop({ leaveRunning }) {
-      await turn
-      checks.stop()
-      if (leaveRunning) supervisor.release()
-      else await supervisor.stop(config.stopTimeout)
+      life.abort()
+      await staging(async () => undefined)
+      await turns(async () => {
+        checks.stop()
+        if (leaveRunning) await program.release()
+        else await program.stop(config.stopTimeout)
+      })
     },
-    stage: ({ digest }, unpack, signal) => inTurn(() => slots.fill(digest, target => unpack(target, signal))),
-    ready: (image, signal) => hook(config.hooks.ready, image, signal),
-    drain: (image, signal) => hook(config.hooks.drain, image, signal),
-    undrain: () =>
-      inTurn(async () => {
-        const current = program()
-        if (current === undefined || config.hooks.drain === undefined) return
-        await supervisor.stop(config.stopTimeout)
-        await supervisor.start(current)
-        checks.reset(current.cwd)
+
+    stage: ({ digest }, unpack, signal) =>
+      staging(async () => {
+        const either = new AbortController()
+        const abort = (): void => either.abort()
+        const ends = [signal, life.signal]
+        for (const end of ends) end.addEventListener('abort', abort, { once: true })
+        try {
+          for (const end of ends) end.throwIfAborted()
+          await slots.fill(digest, target => unpack(target, either.signal), either.signal)
+        } finally {
+          for (const end of ends) end.removeEventListener('abort', abort)
+        }
       }),
-    flip: image =>
-      inTurn(async () => {
-        if (slots.find(image) === undefined)
-          throw new FleetError(
-            'not-found',
-            `no slot of layer ${layer} holds image ${image.slice(0, 12)}; it has to be staged first`,
-          )
-        const { directory: running } = supervisor.state()
-        if (slots.current().digest === image && supervisor.state().running && running === slots.current().directory)
-          return
-        await supervisor.stop(config.stopTimeout)
-        await slots.use(image)
-        const next = program()!
-        await supervisor.start(next)
-        checks.reset(next.cwd)
+
+    ready: (image, signal) => hook('ready', image, signal),
+    drain: (image, signal) => hook('drain', image, signal),
+
+    undrain: signal =>
+      inTurn(signal, async () => {
+        if (config.hooks.drain !== undefined) await restart()
       }),
+
+    flip: (image, signal) =>
+      inTurn(signal, async () => {
+        if (slots.find(image) === undefined) {
+          const name = `image ${image.slice(0, 12)}`
+          throw new FleetError('not-found', `no slot of layer ${layer} holds ${name}; it has to be staged first`)
+        }
+        if (slots.current().digest === image && program.state().state === 'running') return
+        await program.stop(config.stopTimeout)
+        try {
+          await slots.use(image)
+        } finally {
+          // Where the disk takes no new word, the old one still holds: better the old program than none.
+          const next = spec()
+          if (next !== undefined) await program.start(next)
+        }
+      }),
+
     current: () => {
       const { digest, slot, previous } = slots.current()
       return { digest, slot, previous }
     },
-    holds: () => slots.holds(),
+    slots: () => slots.list(),
+    holds: () => slots.list().flatMap(({ digest }) => digest ?? []),
+    state: () => {
+      const { state, reason, pid } = program.state()
+      return { state, reason, pid }
+    },
     health() {
       if (slots.current().digest === undefined) return { health: 'unknown', reason: 'nothing is installed' }
-      const { running, reason } = supervisor.state()
-      return running ? checks.health() : { health: 'failing', reason }
+      const { state, reason } = program.state()
+      return state === 'running' ? checks.health() : { health: 'failing', reason }
     },
     onHealth(next) {
       listener = next
+      next()
     },
   }
 }

@@ -1,187 +1,212 @@
-import { spawn } from 'node:child_process'
-import { closeSync, openSync, renameSync, statSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { Logger } from 'pino'
-import type { Random } from '../../protocol/index.ts'
-import { identify, isAlive, type ProcessIdentity, writeDurably } from '../state/index.ts'
+import { type Millis, millis, type Random } from '../../protocol/index.ts'
 import { failuresAfter, restartDelay } from './backoff.ts'
 
-const LOG_LIMIT = 16 * 1024 * 1024
-const ADOPTED_POLL = 250
+/** `run` counts the starts of the program: what is said of an earlier run than the present one is ignored. */
+export type SupervisorInput =
+  | { readonly type: 'start' }
+  /** A program from before this daemon was found running. Only before anything was started. */
+  | { readonly type: 'adopt' }
+  /** `grace`: milliseconds between SIGTERM and SIGKILL. */
+  | { readonly type: 'stop'; readonly grace: number }
+  | { readonly type: 'spawned'; readonly run: number }
+  /** It could not be started, or its first process ended. */
+  | { readonly type: 'ended'; readonly run: number; readonly why: string }
+  /** Answer to `terminate`: nothing of its process group is left. */
+  | { readonly type: 'gone'; readonly run: number }
+  | { readonly type: 'wake' }
 
-export interface Program {
-  readonly command: readonly string[]
-  readonly env: Readonly<Record<string, string>>
-  readonly cwd: string
-}
+export type SupervisorEffect =
+  | { readonly type: 'spawn'; readonly run: number }
+  /** SIGTERM to the process group; say `gone` when nothing of it is left. */
+  | { readonly type: 'terminate'; readonly run: number }
+  /** SIGKILL to whatever is left of the process group. */
+  | { readonly type: 'kill'; readonly run: number }
+  | { readonly type: 'wakeAt'; readonly at: Millis }
+  /** `view` says something else than before. */
+  | { readonly type: 'changed' }
+
+type State =
+  | { readonly at: 'stopped'; readonly reason: string }
+  | { readonly at: 'starting'; readonly failures: number }
+  | { readonly at: 'running'; readonly failures: number; readonly since: Millis }
+  | { readonly at: 'backoff'; readonly failures: number; readonly until: Millis; readonly reason: string }
+  /** `killAt` is null while the start that is to be undone is still under way, and once SIGKILL was sent. */
+  | {
+      readonly at: 'stopping'
+      readonly stage: 'spawning' | 'terminating' | 'killing'
+      readonly grace: number
+      readonly killAt: Millis | null
+      readonly again: boolean
+    }
 
 export interface Supervisor {
-  /** Takes over the program that an earlier life of the daemon left running from this directory, or starts it. */
-  adoptOrStart(program: Program): Promise<void>
-  start(program: Program): Promise<void>
-  /** SIGTERM to its process group, after the grace SIGKILL. Resolves when it is gone. */
-  stop(grace: number): Promise<void>
-  /** Ends the watch and leaves the program be. */
-  release(): void
-  state(): { readonly running: boolean; readonly reason: string; readonly directory: string | undefined }
+  step(now: Millis, input: SupervisorInput): SupervisorEffect[]
+  view(): { readonly state: State['at']; readonly reason: string; readonly run: number }
 }
 
 /**
- * Keeps one program running, and starts it again when it ends. The program has a process group of its own and writes to a
- * file, so that it outlives this daemon; which process it is stands on disk.
+ * Decides when one program is started, ended and started again. Promises: no run begins before the one before it has ended;
+ * after `stop` none begins until `start`; a program that ends by itself is started again after the waits of backoff.ts.
+ * `now` is a clock that never goes back.
  */
-export function createSupervisor(init: {
-  directory: string
-  random: Random
-  log: Logger
-  onChange: () => void
-}): Supervisor {
-  const { directory, log } = init
-  const pidFile = join(directory, 'program.json')
-  const logFile = join(directory, 'program.log')
-  let wanted: Program | undefined
-  let running: ProcessIdentity | undefined
-  let reason = 'it has not been started'
-  let failures = 0
-  let startedAt = 0
-  let timer: NodeJS.Timeout | undefined
-  // Every start and stop is a new life; what an earlier one has under way is ignored.
-  let life = 0
+export function createSupervisor(random: Random): Supervisor {
+  let state: State = { at: 'stopped', reason: 'the program has not been started' }
+  let run = 0
+  let effects: SupervisorEffect[] = []
 
-  const change = (next: ProcessIdentity | undefined, why: string): void => {
-    running = next
-    reason = why
-    init.onChange()
+  const enter = (next: State): void => {
+    state = next
+    effects.push({ type: 'changed' })
   }
 
-  const ended = (mine: number, why: string): void => {
-    if (mine !== life || wanted === undefined) return
-    failures = failuresAfter(failures, performance.now() - startedAt)
-    const delay = restartDelay(failures, init.random)
-    change(undefined, `the program ended (${why}); it is started again in ${(delay / 1000).toFixed(1)} s`)
-    log.warn({ why, delay }, 'the program ended; it will be started again')
-    timer = setTimeout(() => {
-      if (mine === life && wanted !== undefined) launch(wanted).catch(error => ended(life, (error as Error).message))
-    }, delay)
+  const spawn = (failures: number): void => {
+    run += 1
+    enter({ at: 'starting', failures })
+    effects.push({ type: 'spawn', run })
   }
 
-  const launch = async (program: Program): Promise<void> => {
-    life += 1
-    const mine = life
-    startedAt = performance.now()
-    rotate(logFile)
-    const output = openSync(logFile, 'a', 0o640)
-    const [file, ...args] = program.command
-    const child = spawn(file!, args, {
-      cwd: program.cwd,
-      env: { ...process.env, ...program.env },
-      stdio: ['ignore', output, output],
-      detached: true,
-    })
-    closeSync(output)
-    child.unref()
-    child.once('exit', (code, signal) => ended(mine, signal ?? `exit ${code}`))
-    const failed = new Promise<string | undefined>(resolve => {
-      child.once('error', error => resolve(error.message))
-      child.once('spawn', () => resolve(undefined))
-    })
-    const problem = await failed
-    if (problem !== undefined || child.pid === undefined) return ended(mine, problem ?? 'it could not be started')
-    const identity = await identify(child.pid)
-    // On disk before anything counts on it: a daemon killed from here on finds the program again.
-    if (identity !== undefined) await writeDurably(pidFile, JSON.stringify({ ...identity, cwd: program.cwd }))
-    if (mine === life && child.exitCode === null)
-      change(identity ?? { pid: child.pid, startTime: '' }, 'the program is running')
+  const retire = (again: boolean): void => {
+    if (again) spawn(0)
+    else enter({ at: 'stopped', reason: 'the program was stopped' })
   }
 
-  /** A process that is not our child sends no exit event; it is looked at. */
-  const watch = (identity: ProcessIdentity, mine: number): void => {
-    timer = setTimeout(async () => {
-      if (mine !== life) return
-      if (await isAlive(identity)) watch(identity, mine)
-      else ended(mine, 'it is gone')
-    }, ADOPTED_POLL)
+  const terminate = (now: Millis, grace: number, again: boolean): void => {
+    const killAt = millis(now + grace)
+    enter({ at: 'stopping', stage: 'terminating', grace, killAt, again })
+    effects.push({ type: 'terminate', run }, { type: 'wakeAt', at: killAt })
   }
 
-  const left = async (): Promise<(ProcessIdentity & { cwd: string }) | undefined> => {
-    try {
-      const seen = JSON.parse(await readFile(pidFile, 'utf8')) as ProcessIdentity & { cwd: string }
-      return (await isAlive(seen)) ? seen : undefined
-    } catch {
-      return undefined
+  const start = (): void => {
+    switch (state.at) {
+      case 'stopped':
+      case 'backoff':
+        return spawn(0)
+      case 'starting':
+      case 'running':
+        return
+      case 'stopping':
+        state = { ...state, again: true }
+        return
+      default:
+        return state satisfies never
     }
   }
 
-  const end = async (identity: ProcessIdentity, grace: number): Promise<void> => {
-    signalGroup(identity.pid, 'SIGTERM')
-    const killAt = performance.now() + grace
-    let killed = false
-    while (await isAlive(identity)) {
-      if (!killed && performance.now() >= killAt) {
-        killed = true
-        log.warn({ pid: identity.pid, grace }, 'the program did not end within its grace and is killed')
-        signalGroup(identity.pid, 'SIGKILL')
+  const stop = (now: Millis, grace: number): void => {
+    switch (state.at) {
+      case 'stopped':
+        return
+      case 'backoff':
+        return retire(false)
+      case 'starting':
+        return enter({ at: 'stopping', stage: 'spawning', grace, killAt: null, again: false })
+      case 'running':
+        return terminate(now, grace, false)
+      case 'stopping': {
+        // Told to hurry, it does; more patience than was given first is not given later.
+        const killAt = state.killAt === null ? null : millis(Math.min(state.killAt, now + grace))
+        state = { ...state, grace: Math.min(state.grace, grace), killAt, again: false }
+        if (killAt !== null) effects.push({ type: 'wakeAt', at: killAt })
+        return
       }
-      await new Promise(resolve => setTimeout(resolve, 10))
+      default:
+        return state satisfies never
     }
-    // Whatever it left behind in its group ends with it.
-    signalGroup(identity.pid, 'SIGKILL')
   }
 
-  const supervisor: Supervisor = {
-    async adoptOrStart(program) {
-      const found = await left()
-      if (found === undefined) return supervisor.start(program)
-      if (found.cwd !== program.cwd) {
-        await end(found, 10_000)
-        return supervisor.start(program)
+  const spawned = (now: Millis): void => {
+    if (state.at === 'starting') enter({ at: 'running', failures: state.failures, since: now })
+    else if (state.at === 'stopping' && state.stage === 'spawning') terminate(now, state.grace, state.again)
+  }
+
+  const ended = (now: Millis, why: string): void => {
+    switch (state.at) {
+      case 'starting':
+      case 'running': {
+        const ranFor = state.at === 'running' ? now - state.since : 0
+        const failures = failuresAfter(state.failures, ranFor)
+        const delay = restartDelay(failures, random)
+        const until = millis(now + delay)
+        // What its first process left behind may hold the port that the next run needs.
+        effects.push({ type: 'kill', run }, { type: 'wakeAt', at: until })
+        const reason = `the program ended (${why}); it is started again in ${(delay / 1000).toFixed(1)} s`
+        return enter({ at: 'backoff', failures, until, reason })
       }
-      wanted = program
-      life += 1
-      startedAt = performance.now()
-      log.info({ pid: found.pid }, 'the program is still running from before')
-      change(found, 'the program is running')
-      watch(found, life)
-    },
-    async start(program) {
-      wanted = program
-      failures = 0
-      clearTimeout(timer)
-      await launch(program)
-    },
-    async stop(grace) {
-      const identity = running ?? (await left())
-      wanted = undefined
-      life += 1
-      clearTimeout(timer)
-      change(undefined, 'it was stopped')
-      if (identity !== undefined) await end(identity, grace)
-      await rm(pidFile, { force: true })
-    },
-    release() {
-      wanted = undefined
-      life += 1
-      clearTimeout(timer)
-    },
-    state: () => ({ running: running !== undefined, reason, directory: wanted?.cwd }),
+      case 'stopping':
+        if (state.stage === 'spawning') {
+          effects.push({ type: 'kill', run })
+          retire(state.again)
+        }
+        return
+      case 'stopped':
+      case 'backoff':
+        return
+      default:
+        return state satisfies never
+    }
   }
-  return supervisor
+
+  const wake = (now: Millis): void => {
+    if (state.at === 'backoff') {
+      if (now >= state.until) spawn(state.failures)
+      else effects.push({ type: 'wakeAt', at: state.until })
+    } else if (state.at === 'stopping' && state.killAt !== null) {
+      if (now < state.killAt) effects.push({ type: 'wakeAt', at: state.killAt })
+      else {
+        enter({ ...state, stage: 'killing', killAt: null })
+        effects.push({ type: 'kill', run })
+      }
+    }
+  }
+
+  const take = (now: Millis, input: SupervisorInput): void => {
+    switch (input.type) {
+      case 'start':
+        return start()
+      case 'adopt':
+        if (state.at !== 'stopped') return
+        run += 1
+        return enter({ at: 'running', failures: 0, since: now })
+      case 'stop':
+        return stop(now, input.grace)
+      case 'spawned':
+        return input.run === run ? spawned(now) : undefined
+      case 'ended':
+        return input.run === run ? ended(now, input.why) : undefined
+      case 'gone':
+        if (input.run === run && state.at === 'stopping' && state.stage !== 'spawning') retire(state.again)
+        return
+      case 'wake':
+        return wake(now)
+      default:
+        return input satisfies never
+    }
+  }
+
+  return {
+    step(now, input) {
+      effects = []
+      take(now, input)
+      return effects
+    },
+    view: () => ({ state: state.at, reason: reasonOf(state), run }),
+  }
 }
 
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal)
-  } catch {
-    // The group is gone.
-  }
-}
-
-/** One file of the past is kept, so that a talkative program cannot fill the disk between two starts for ever. */
-function rotate(path: string): void {
-  try {
-    if (statSync(path).size > LOG_LIMIT) renameSync(path, `${path}.1`)
-  } catch {
-    // There is none yet.
+function reasonOf(state: State): string {
+  switch (state.at) {
+    case 'stopped':
+    case 'backoff':
+      return state.reason
+    case 'starting':
+      return 'the program is being started'
+    case 'running':
+      return 'the program is running'
+    case 'stopping':
+      return state.stage === 'killing'
+        ? `the program did not end within ${state.grace / 1000} s and is being killed`
+        : 'the program is being stopped'
+    default:
+      return state satisfies never
   }
 }

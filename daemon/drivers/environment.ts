@@ -1,0 +1,10 @@
+// What a service manager or an operator tells fleetd itself: a program that took these for its own would report fleetd
+// ready, answer its watchdog, or learn its secrets.
+const OWN =
+  /^(FLEETD_.*|FLEETCTL_.*|NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|LISTEN_(FDS|PID|FDNAMES)|JOURNAL_STREAM|NODE_OPTIONS|NODE_CHANNEL_.*)$/
+
+/** The environment of a program, hook or check: the daemon's, without what is meant for the daemon alone, and `added`. */
+export function environmentWith(added: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !OWN.test(name))
+  return { ...Object.fromEntries(inherited), ...added }
+}
