@@ -69,6 +69,8 @@ test('a daemon with no certificate at all learns nothing and appears nowhere', a
   for (const daemon of fleet) expect(await members(daemon)).toEqual(['secretname0', 'secretname1', 'secretname2'])
 }, 60_000)
 
-test('the search itself would find a secret: a member knows all of them', async () => {
-  for (const secret of SECRETS) expect(knows(fleet[1]!)).toContain(secret)
+test('the search itself would find a secret: a member knows and tells all of them', async () => {
+  const member = fleet[1]!
+  const told = knows(member) + (await member.ctl('--format', 'json', 'members')).stdout
+  for (const secret of SECRETS) expect(told).toContain(secret)
 })
