@@ -24,7 +24,6 @@ export type Perform = (
 export function createProgram(version: string, argv: readonly string[], perform: Perform): Command {
   const program = new Command('fleetctl')
     .description('Asks and commands the fleetd on this host, and through it the fleet.')
-    .version(version, '--version', 'the version of fleetctl')
     .helpCommand(false)
     .option('--api <addr>', 'unix:PATH or HOST:PORT of the daemon (env FLEETCTL_API)')
     .addOption(new Option('--format <format>', 'text or json').default('text').argParser(oneOf('text', 'json')))
@@ -42,6 +41,8 @@ Example:
 Exit: 0 done, 1 failed, 2 usage, 3 rolled back, 4 paused, 5 refused, 6 conflict, 7 no quorum, 8 unreachable, 9 timed out`,
     )
   quiet(program)
+  // Only right behind the program's name: `image build` has a --version of its own.
+  if (argv[0] === '--version') program.version(version, '--version', 'the version of fleetctl')
   for (const spec of FLEET) add(program, spec, perform)
   for (const group of GROUPS) {
     const parent = quiet(program.command(group.name)).description(group.summary).helpCommand(false)

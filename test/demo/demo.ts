@@ -89,6 +89,8 @@ async function story(): Promise<void> {
     bodies.every(body => body === 'v1'),
   )
 
+  await imageBytes(daemons, images.v1, 'all of it')
+
   act(`3. v2 rolled out under load, at most ${K} down`)
   const client = startClient(ports)
   await eventually('the client to be under way', () => client.tally.requests > 50)
@@ -109,7 +111,7 @@ async function story(): Promise<void> {
     '0',
     v2.failed === 0,
   )
-  await imageBytes(daemons, images.v2)
+  await imageBytes(daemons, images.v2, 'the rest it had from v1')
 
   act('4. v3 answers 500: its canary fails, and it is undone by itself')
   const v3Began = performance.now()
@@ -234,28 +236,28 @@ async function rollout(through: Daemon, image: string, flags: readonly string[])
     throw new Error(`the rollout of ${image} ended with exit code ${result.code}: ${result.stderr}${result.stdout}`)
 }
 
-/** The three versions of the shop, each with some megabytes of assets so that there is something to pass around. */
+/** The three versions of the shop, each with 32 MiB of assets, of which 24 never change. */
 async function buildImages(first: Daemon): Promise<{ v1: string; v2: string; v3: string }> {
-  const shared = randomBytes(6 * 2 ** 20)
+  const shared = randomBytes(24 * 2 ** 20)
   for (const version of ['v1', 'v2', 'v3']) {
     const dir = join(box.dir, 'shop', version)
     await mkdir(dir, { recursive: true })
     await cp(join(import.meta.dirname, 'app', version), dir, { recursive: true })
-    await writeFile(join(dir, 'assets.bin'), Buffer.concat([shared, randomBytes(2 * 2 ** 20)]))
+    await writeFile(join(dir, 'assets.bin'), Buffer.concat([shared, randomBytes(8 * 2 ** 20)]))
     await first.json('image', 'build', dir, '--name', 'shop', '--version', version)
   }
   await rm(join(box.dir, 'shop'), { recursive: true })
   return { v1: 'shop:v1', v2: 'shop:v2', v3: 'shop:v3' }
 }
 
-async function imageBytes(daemons: readonly Daemon[], image: string): Promise<void> {
+async function imageBytes(daemons: readonly Daemon[], image: string, note: string): Promise<void> {
   for (const daemon of daemons.slice(1)) {
     const { peers } = await daemon.json<{ peers: ImagePeer[] }>('image', 'peers', image)
     const from = peers.filter(peer => peer.bytes > 0)
     const total = from.reduce((sum, peer) => sum + peer.bytes, 0)
     record(
       `image bytes of ${image} at ${daemon.name}`,
-      `${mib(total)} from ${from.length} ${from.length === 1 ? 'peer' : 'peers'} (the rest it had from v1)`,
+      `${mib(total)} from ${from.length} ${from.length === 1 ? 'peer' : 'peers'} (${note})`,
       'some from peers',
       total > 0,
     )
