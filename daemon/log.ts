@@ -2,18 +2,30 @@ import pino, { type Logger } from 'pino'
 
 export type LogFormat = 'json' | 'pretty'
 
-/** The daemon's log, to stderr. Pretty lines are for a person at a terminal, JSON for whatever collects them. */
+/**
+ * The daemon's log, to stderr. Pretty lines are for a person at a terminal; JSON, one object a line with `level` as a word
+ * and `time` in RFC 3339, is for whatever collects them. Lines are written before the call returns, so that a crash shows
+ * what led to it; nothing runs in a thread of its own.
+ */
 export async function createLog(level: string, format: LogFormat): Promise<Logger> {
-  const options = { level, base: null }
-  const stderr = pino.destination({ dest: 2, sync: true })
-  if (format === 'json') return pino(options, stderr)
+  if (format === 'json')
+    return pino(
+      {
+        level,
+        base: null,
+        timestamp: pino.stdTimeFunctions.isoTime,
+        formatters: { level: label => ({ level: label }) },
+      },
+      pino.destination({ dest: 2, sync: true }),
+    )
+  // Loaded only where somebody reads along.
   const { default: pretty } = await import('pino-pretty')
   return pino(
-    options,
+    { level, base: null },
     pretty({
       colorize: process.stderr.isTTY,
       translateTime: 'SYS:HH:MM:ss.l',
-      ignore: 'layer,event',
+      singleLine: true,
       destination: 2,
       sync: true,
     }),

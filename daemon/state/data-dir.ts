@@ -1,170 +1,80 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { Level } from 'level'
-import { FleetError, generateKeyPair, type KeyPair, keyPairFromSeed, toFleetError } from '../../protocol/index.ts'
-import { writeDurably } from './durable.ts'
-
-/** The layout of a data directory that this build understands. */
-const FORMAT = 1
+import { mkdir, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { Logger } from 'pino'
+import { FleetError, type KeyPair } from '../../protocol/index.ts'
+import type { Database } from './database.ts'
+import { diskError } from './disk-error.ts'
+import { type Files, openFiles } from './files.ts'
+import { openIdentity, readFormat } from './identity.ts'
+import { lock } from './lock.ts'
+import { createStores, FOLDERS, type Stores } from './stores.ts'
 
 /**
- * Everything that a daemon keeps. The identity (`node.key`) and what was promised under it (ledgers, epoch) live and die
- * together in this one directory: a node whose directory was wiped is another node, and never votes as the one that it was.
+ * Everything that a daemon keeps:
+ *
+ *   format        the version of this layout; written last when the directory is made
+ *   node.key      the 32-byte seed of the node's key
+ *   state/        what this node alone can know, a file each with a checksum (Files, Stores), `epoch` among them
+ *   db/           what others can give again, in LevelDB; its lock is the directory's lock
+ *   fleetd.pid    who has the directory open, for messages
+ *
+ * format, node.key and state/ are one identity. They live and die together: a node that lost any of it has forgotten promises
+ * and must not speak as who it was, and one whose directory was wiped is another node. So they are never copied apart, never
+ * restored from a backup, and what is missing or damaged is an error that names the file, never a fresh start.
  */
-export interface DataDir {
+export interface DataDir extends Stores, Pick<Files, 'readFile' | 'writeDurably'> {
+  /** Absolute. */
   readonly path: string
   readonly key: KeyPair
-  /** Grows at every start, on disk before this is known. */
+  /** This start's number: greater than that of every earlier one, and on disk before it is known. */
   readonly epoch: number
   readonly db: Database
+  /** Waits for writes under way and gives the directory free. */
   close(): Promise<void>
 }
 
-/** Small durable values by name. A write that has resolved is on disk. */
-export interface Database {
-  readonly level: Level<string, Uint8Array>
-  get(name: string): Promise<Uint8Array | undefined>
-  put(name: string, value: Uint8Array): Promise<void>
-  del(name: string): Promise<void>
-  /** All values whose name begins so, with the rest of their names. */
-  list(prefix: string): Promise<[string, Uint8Array][]>
-}
-
 /**
- * Opens, or makes, a data directory for this process alone. Throws a FleetError that names the directory: `conflict` when
- * another daemon has it, `refused` when a newer fleetd has written it, `corrupt` when what is there does not make sense.
+ * Opens, or makes, a data directory for this process alone. Throws a FleetError that names the directory: `conflict` with the pid
+ * when another daemon has it, `refused` when a newer fleetd has written it (nothing is touched then), `corrupt` naming the file
+ * when what is there does not make sense, `no-space`, or `unavailable`.
  */
-export async function openDataDir(path: string): Promise<DataDir> {
+export async function openDataDir(dir: string, log?: Logger): Promise<DataDir> {
+  const path = resolve(dir)
   try {
+    await readFormat(path)
     await mkdir(path, { recursive: true, mode: 0o700 })
+    const { mode } = await stat(path)
+    if ((mode & 0o077) !== 0)
+      log?.warn({ path, mode: (mode & 0o777).toString(8) }, `other users can look into ${path}; run: chmod 700 ${path}`)
   } catch (error) {
+    const found = diskError(error, path)
+    if (found.code !== 'unavailable') throw found
     throw new FleetError(
       'unavailable',
       `cannot use ${path} as data directory: ${(error as Error).message}; choose another with --data-dir`,
       { cause: error },
     )
   }
-  await checkFormat(path)
-  const level = await lock(path)
+  const database = await lock(path)
   try {
-    const db = database(level)
-    const key = await loadKey(join(path, 'node.key'), db)
-    const epoch = Number(new TextDecoder().decode((await db.get('epoch')) ?? new Uint8Array()) || '0') + 1
-    if (!Number.isSafeInteger(epoch))
-      throw new FleetError(
-        'corrupt',
-        `the start counter in ${path} is damaged; this node cannot go on under its identity: remove the directory and let it join anew`,
-      )
-    await db.put('epoch', new TextEncoder().encode(String(epoch)))
-    return { path, key, epoch, db, close: () => level.close() }
+    const root = join(path, 'state')
+    const files = await openFiles(root, FOLDERS)
+    const { key, epoch } = await openIdentity(path, files)
+    return {
+      path,
+      key,
+      epoch,
+      db: database,
+      readFile: files.readFile,
+      writeDurably: files.writeDurably,
+      ...createStores(files, root),
+      async close() {
+        await files.close()
+        await database.close()
+      },
+    }
   } catch (error) {
-    await level.close()
+    await database.close()
     throw error
   }
-}
-
-async function checkFormat(path: string): Promise<void> {
-  const file = join(path, 'format')
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw toFleetError(error)
-  })
-  if (text === undefined) return writeDurably(file, `${FORMAT}\n`)
-  const format = Number(text.trim())
-  if (!Number.isInteger(format) || format < 1)
-    throw new FleetError('corrupt', `${file} is damaged: it holds ${JSON.stringify(text.slice(0, 20))}, not a number`)
-  if (format > FORMAT) {
-    throw new FleetError(
-      'refused',
-      `${path} was written by a newer fleetd (format ${format}; this build understands up to ${FORMAT}); start that one, or use another --data-dir`,
-    )
-  }
-}
-
-/**
- * LevelDB holds a lock of the operating system on its directory, which ends with the process however that ends: there is
- * no stale lock to reason about. The pid beside it only serves to name who has it.
- */
-async function lock(path: string): Promise<Level<string, Uint8Array>> {
-  const level = new Level<string, Uint8Array>(join(path, 'db'), { valueEncoding: 'view' })
-  const pidFile = join(path, 'fleetd.pid')
-  try {
-    await level.open()
-  } catch (error) {
-    const cause = (error as { cause?: { code?: string; message?: string } }).cause
-    if (cause?.code === 'LEVEL_LOCKED') {
-      const pid = (await readFile(pidFile, 'utf8').catch(() => '')).trim()
-      throw new FleetError(
-        'conflict',
-        `${path} is in use by another fleetd${pid === '' ? '' : ` (pid ${pid})`}; stop that one, or use another --data-dir`,
-        { cause: error },
-      )
-    }
-    throw asDiskError(error, path)
-  }
-  await writeFile(pidFile, `${process.pid}\n`)
-  return level
-}
-
-async function loadKey(file: string, db: Database): Promise<KeyPair> {
-  const seed = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw toFleetError(error)
-  })
-  if (seed !== undefined) {
-    if (seed.byteLength !== 32)
-      throw new FleetError(
-        'corrupt',
-        `${file} is damaged (${seed.byteLength} bytes instead of 32); restore it, or remove the whole data directory and let the node join anew`,
-      )
-    return keyPairFromSeed(seed)
-  }
-  // State without its key would be another node's promises under a new name.
-  if ((await db.get('epoch')) !== undefined)
-    throw new FleetError(
-      'corrupt',
-      `${file} is missing from a data directory that has been in use; restore it, or remove the whole directory and let the node join anew`,
-    )
-  const key = generateKeyPair()
-  await writeDurably(file, key.seed)
-  return key
-}
-
-function database(level: Level<string, Uint8Array>): Database {
-  const guarded = async <T>(work: Promise<T>): Promise<T> => {
-    try {
-      return await work
-    } catch (error) {
-      throw asDiskError(error, level.location)
-    }
-  }
-  return {
-    level,
-    get: name => guarded(level.get(name) as Promise<Uint8Array | undefined>),
-    put: (name, value) => guarded(level.put(name, value, { sync: true })),
-    del: name => guarded(level.del(name, { sync: true })),
-    list: async prefix => {
-      const entries = await guarded(level.iterator({ gte: prefix, lt: `${prefix}\uffff` }).all())
-      return entries.map(([name, value]) => [name.slice(prefix.length), value])
-    },
-  }
-}
-
-function asDiskError(error: unknown, path: string): FleetError {
-  const text = [error, (error as { cause?: unknown }).cause]
-    .map(part => (part instanceof Error ? part.message : ''))
-    .join(' ')
-  if (/no space left|disk quota/i.test(text))
-    return new FleetError(
-      'no-space',
-      `the disk that holds ${path} is full; free some space: nothing that was acknowledged is lost`,
-      { cause: error },
-    )
-  if (/corruption/i.test(text))
-    return new FleetError(
-      'corrupt',
-      `the database in ${path} is damaged (${text.trim()}); remove the whole data directory and let the node join anew`,
-      { cause: error },
-    )
-  return new FleetError('unavailable', `${path}: ${text.trim()}`, { cause: error })
 }

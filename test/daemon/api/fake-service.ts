@@ -1,0 +1,343 @@
+import type { FleetService } from '../../../daemon/api/index.ts'
+import {
+  type Address,
+  type Authority,
+  authorityFrom,
+  type Digest,
+  ENDORSEMENT,
+  FleetError,
+  generateKeyPair,
+  type ImageDetail,
+  type Info,
+  type InviteToken,
+  isPublisher,
+  type Manifest,
+  type MemberView,
+  type Millis,
+  type NodeId,
+  nodeIdOf,
+  type Order,
+  open,
+  openOrder,
+  openPlan,
+  type Plan,
+  parseToken,
+  type RolloutStatusView,
+  sha256,
+  withRevocation,
+} from '../../../protocol/index.ts'
+
+/** A daemon's state without a daemon: signatures are really checked, everything else is set by the test. */
+export interface Fake {
+  readonly service: FleetService
+  readonly id: NodeId
+  authority: Authority | undefined
+  members: MemberView[]
+  images: Map<Digest, ImageDetail>
+  plans: Plan[]
+  orders: Order[]
+  /** What `watch` and `rollout` tell, newest last; `push` adds to it. */
+  status: RolloutStatusView
+  push(change: Partial<RolloutStatusView>): void
+  denied: Digest[]
+  revoked: NodeId[]
+  left: boolean
+  token: InviteToken | undefined
+  damaged: Digest[]
+  /** Thrown by the next call of anything, once. */
+  failNext: Error | undefined
+  /** While set, `members` does not answer. */
+  hang: Promise<unknown> | undefined
+  aborted: number
+}
+
+export const nodeId = (): NodeId => nodeIdOf(generateKeyPair().publicKey)
+
+export function member(name: string, change: Partial<MemberView> = {}): MemberView {
+  return {
+    id: nodeId(),
+    name,
+    addrs: ['/ip4/192.0.2.10/tcp/7946' as Address],
+    status: 'alive',
+    class: 'cloud',
+    zone: 'z1',
+    group: 'web',
+    tags: {},
+    epoch: 1,
+    layers: [{ layer: 'app', digest: null, version: 'shop:v1', state: 'running', progress: 1 }],
+    health: 'passing',
+    reason: '',
+    taint: [],
+    rttMs: 0.61,
+    version: '0.1.0',
+    ...change,
+  }
+}
+
+const IDLE: RolloutStatusView = {
+  group: 'web',
+  generation: 0,
+  phase: 'idle',
+  image: null,
+  target: null,
+  total: 0,
+  ok: 0,
+  failed: 0,
+  pending: 0,
+  permits: [],
+  waves: [],
+  reason: '',
+}
+
+export function fakeService(): Fake {
+  const id = nodeId()
+  const listeners = new Set<() => void>()
+  const tags: Record<string, string> = { role: 'web' }
+
+  const demand = (): Authority => {
+    if (fake.authority === undefined) throw new FleetError('unclaimed', 'this daemon belongs to no fleet yet')
+    return fake.authority
+  }
+  const info = (): Info => ({
+    id,
+    name: 'alpha',
+    version: '0.1.0',
+    fleet: fake.authority?.fleet ?? null,
+    class: 'cloud',
+    zone: 'z1',
+    group: 'web',
+    tags,
+    epoch: 1,
+    addresses: ['/ip4/192.0.2.10/tcp/7946' as Address],
+    api: ['unix:/run/fleetd.sock'],
+    dataDir: '/var/lib/fleetd',
+    pid: process.pid,
+    startedAt: 1_700_000_000_000 as Millis,
+  })
+  const find = (ref: string): ImageDetail => {
+    const image = [...fake.images.values()].find(
+      image => image.digest.startsWith(ref) || `${image.name}:${image.version}` === ref,
+    )
+    if (image === undefined) throw new FleetError('not-found', `no image ${ref}; see: fleetctl image list`)
+    return image
+  }
+  const trip = (): void => {
+    const error = fake.failNext
+    fake.failNext = undefined
+    if (error !== undefined) throw error
+  }
+
+  const service: FleetService = {
+    info: () => {
+      trip()
+      return info()
+    },
+    version: () => ({ version: '0.1.0', api: 1, node: process.version }),
+    readiness: () => ({ ready: fake.authority !== undefined, reason: fake.authority === undefined ? 'unclaimed' : '' }),
+    async members() {
+      trip()
+      await fake.hang
+      return { members: fake.members }
+    },
+    async claim({ chain, token }) {
+      if (fake.authority !== undefined) throw new FleetError('refused', 'this daemon belongs to a fleet already')
+      fake.token = parseToken(token, Date.now() as Millis)
+      fake.authority = authorityFrom(chain)
+      return info()
+    },
+    async join(join) {
+      trip()
+      if ('token' in join) {
+        const token = parseToken(join.token, Date.now() as Millis)
+        fake.authority = authorityFrom(token.chain)
+        return { fleet: token.fleet, reached: [...token.bootstrap], failed: [] }
+      }
+      const { fleet } = demand()
+      const reached = join.addresses.filter(address => !address.startsWith('bad'))
+      const failed = join.addresses
+        .filter(address => address.startsWith('bad'))
+        .map(address => ({ address, reason: 'refused' }))
+      return { fleet, reached, failed }
+    },
+    async leave() {
+      trip()
+      fake.left = true
+    },
+    async changeTags(change) {
+      Object.assign(tags, change.set)
+      for (const key of change.delete) delete tags[key]
+      return { tags }
+    },
+    policy() {
+      const { fleet, chain, policy } = demand()
+      return { fleet, policy, chain: chain.map(link => link.bytes) }
+    },
+    acceptPolicy: async () => undefined,
+    async revoke(statement) {
+      fake.authority = withRevocation(demand(), statement)
+      fake.revoked = [...fake.authority.revoked.keys()]
+    },
+    images: () => ({ images: [...fake.images.values()] }),
+    image: find,
+    async buildImage({ path, name, version, kind, labels, provenance }, progress) {
+      trip()
+      progress({ done: 10, total: null })
+      const digest = sha256(Buffer.from(path + name + version))
+      const manifest: Manifest = {
+        format: 1,
+        name,
+        version,
+        kind,
+        size: 4096,
+        chunks: 3,
+        index: digest,
+        labels,
+        provenance,
+        requires: {},
+        barrier: false,
+        reversible: true,
+      }
+      const image = { digest, name, version, kind, size: 4096, chunks: 3, held: 3 }
+      fake.images.set(digest, { ...image, endorsed: false, endorsers: [], manifest })
+      return { digest, name, version, size: 4096, chunks: 3, newChunks: 2 }
+    },
+    async endorseImage(ref, statement) {
+      const image = find(ref)
+      const endorsement = open(ENDORSEMENT, demand().fleet, statement)
+      if (endorsement.body.image !== image.digest) throw new FleetError('bad-input', 'that endorses another image')
+      if (!isPublisher(demand(), endorsement)) throw new FleetError('unauthorized', 'not signed by a publisher')
+      fake.images.set(image.digest, { ...image, endorsed: true, endorsers: endorsement.signers })
+    },
+    async fetchImage(ref, progress) {
+      const { size } = find(ref)
+      const at = (done: number) => ({ done, total: size, reused: 0, rate: 1e6, etaSeconds: 1, peers: 2 })
+      progress(at(1024))
+      trip()
+      return { ...at(size), etaSeconds: 0 }
+    },
+    async verifyImage(ref, progress) {
+      const { digest, chunks } = find(ref)
+      progress({ done: 1, total: 3 })
+      return { digest, chunks, missing: 0, damaged: fake.damaged }
+    },
+    imagePeers(ref) {
+      find(ref)
+      const peer = { node: nodeId(), name: 'beta', bytes: 3072, sent: 0, offers: true, banned: false }
+      return { peers: [peer, { ...peer, name: 'liar', banned: true }] }
+    },
+    async draft(group, { layer, image, select }) {
+      const { digest, name, version } = find(image)
+      const fits = (candidate: MemberView): boolean =>
+        Object.entries(select).every(([key, pattern]) => new RegExp(pattern).test(candidate.tags[key] ?? ''))
+      const roster = fake.members.filter(candidate => candidate.status === 'alive' && fits(candidate))
+      return {
+        group,
+        layer,
+        image: { digest, version: `${name}:${version}` },
+        generation: fake.status.generation + 1,
+        previous: null,
+        phase: fake.status.phase,
+        denied: fake.denied,
+        roster: roster.map(({ id: node, name, zone }) => ({ node, name, zone, digest: null, version: 'shop:v1' })),
+        excluded: fake.members
+          .filter(candidate => candidate.status === 'failed')
+          .map(({ id: node, name }) => ({ node, name, reason: 'it is failed' })),
+      }
+    },
+    async submitPlan(statement) {
+      trip()
+      const { body } = openPlan(demand(), statement)
+      fake.plans.push(body)
+      fake.push({
+        generation: body.generation,
+        phase: body.canary > 0 ? 'canary' : 'rolling',
+        image: { digest: body.image, version: body.version },
+        total: body.roster.length,
+        pending: body.roster.length,
+      })
+      return fake.status
+    },
+    async order(statement) {
+      trip()
+      const { body } = openOrder(demand(), statement)
+      fake.orders.push(body)
+      fake.push({ phase: body.verb === 'pause' ? 'paused' : fake.status.phase, reason: body.reason })
+      return fake.status
+    },
+    rollouts: () => ({ rollouts: fake.status.phase === 'idle' ? [] : [fake.status] }),
+    async rollout() {
+      trip()
+      return fake.status
+    },
+    async *watchRollout(_group, signal) {
+      trip()
+      let wake = (): void => undefined
+      const onPush = (): void => wake()
+      listeners.add(onPush)
+      signal.addEventListener('abort', onPush)
+      try {
+        for (let told: RolloutStatusView | undefined; !signal.aborted; ) {
+          if (told !== fake.status) {
+            told = fake.status
+            yield told
+            continue
+          }
+          await new Promise<void>(done => {
+            wake = done
+          })
+        }
+      } finally {
+        listeners.delete(onPush)
+        fake.aborted += 1
+      }
+    },
+    async explain(group, node) {
+      const found = fake.members.find(candidate => candidate.id === node)
+      if (found === undefined) throw new FleetError('not-found', `no member ${node}`)
+      return { node: found.id, name: found.name, group, reason: 'app: waiting for the canary to be healthy' }
+    },
+    async ledger(group) {
+      trip()
+      return {
+        group,
+        version: 7,
+        epoch: 2,
+        voters: [{ node: id, name: 'alpha' }],
+        generation: 3,
+        plan: null,
+        phase: 'done',
+        reason: '',
+        nextToken: 9,
+        permits: [{ token: 8, node: id, name: 'alpha', kind: 'replace', since: 1_700_000_000_000 as Millis }],
+        targets: {},
+        denied: [],
+        fenced: [],
+        progressAt: 1_700_000_000_000 as Millis,
+      }
+    },
+  }
+
+  const fake: Fake = {
+    service,
+    id,
+    authority: undefined,
+    members: [member('alpha', { id, rttMs: null }), member('beta', { zone: 'z2' }), member('gamma')],
+    images: new Map(),
+    plans: [],
+    orders: [],
+    status: IDLE,
+    push(change) {
+      fake.status = { ...fake.status, ...change }
+      for (const listener of [...listeners]) listener()
+    },
+    denied: [],
+    revoked: [],
+    left: false,
+    token: undefined,
+    damaged: [],
+    failNext: undefined,
+    hang: undefined,
+    aborted: 0,
+  }
+  return fake
+}
