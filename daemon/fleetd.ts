@@ -44,7 +44,7 @@ import {
 } from './rollout/index.ts'
 import { createService } from './service.ts'
 import type { DataDir } from './state/index.ts'
-import { createTrust, type Labels, type Membership, type Trust } from './trust/index.ts'
+import { createTrust, type Labels, type Trust } from './trust/index.ts'
 
 /** How often it is looked at whether a group should have more voters, and how long a candidate has to have been here. Milliseconds. */
 const GROWTH = { every: 2_000, settled: 2_000 }
@@ -89,21 +89,17 @@ export async function startFleetd(
 ): Promise<Fleetd> {
   const now = (): Millis => millis(Date.now())
   const random = seededRandom(randomInt(2 ** 31))
-  const { db } = dataDir
   let members: Members | undefined
   let labels: Labels = { class: config.class, group: config.group, zone: config.zone, tags: config.tag }
 
   const trust = createTrust({
     key: dataDir.key,
     store: {
-      saveMembership: membership => db.put('fleet', encode([membership.chain, membership.certificate])),
-      saveRevocations: revocations => db.put('revocations', encode(revocations)),
+      saveMembership: membership => dataDir.fleet.save(membership),
+      saveRevocations: revocations => dataDir.revocations.add(revocations),
     },
-    membership: await loadMembership(dataDir),
-    revocations:
-      ((await db.get('revocations')) ?? undefined) === undefined
-        ? []
-        : (decode((await db.get('revocations'))!, LIMITS.chunkIndex) as Uint8Array[]),
+    membership: await dataDir.fleet.load(),
+    revocations: await dataDir.revocations.load(),
     now,
     known: node => members?.knows(node) ?? false,
     onChange: () => network.reconsider(),
@@ -118,7 +114,7 @@ export async function startFleetd(
     log,
   })
 
-  const store = await openStore(dataDir.path, db)
+  const store = await openStore(dataDir.path, dataDir.db)
   const images = createImages({
     store,
     network,
@@ -147,7 +143,7 @@ export async function startFleetd(
   const ledgers = createLedgers({
     network,
     trust,
-    db,
+    store: dataDir.ledger,
     plan: id => plans.get(id),
     addresses: node => members?.find(node)?.addresses ?? [],
     now,
@@ -194,8 +190,7 @@ export async function startFleetd(
           read: signal => groups.read(labels.group, signal),
         },
         intent: await loadIntent(dataDir, name),
-        persistIntent: intent =>
-          intent === null ? db.del(`intent/${name}`) : db.put(`intent/${name}`, encode(intent)),
+        persistIntent: intent => dataDir.intent.save(name, intent === null ? null : encode(intent)),
         async unpack(image, directory, signal, progress) {
           await images.fetch(image, {
             signal,
@@ -296,7 +291,7 @@ export async function startFleetd(
     members = await createMembers({
       network,
       trust,
-      db,
+      store: dataDir,
       profile: PROFILES[config.profile](),
       epoch: dataDir.epoch,
       record,
@@ -436,14 +431,7 @@ async function joinConfigured(fleetd: Fleetd, log: Logger): Promise<void> {
   }
 }
 
-async function loadMembership(dataDir: DataDir): Promise<Membership | undefined> {
-  const bytes = await dataDir.db.get('fleet')
-  if (bytes === undefined) return undefined
-  const [chain, certificate] = decode(bytes, LIMITS.chunkIndex) as [Uint8Array[], Uint8Array]
-  return { chain, certificate }
-}
-
 async function loadIntent(dataDir: DataDir, layer: string): Promise<Intent | null> {
-  const bytes = await dataDir.db.get(`intent/${layer}`)
+  const bytes = await dataDir.intent.load(layer)
   return bytes === undefined ? null : (decode(bytes, LIMITS.record) as Intent)
 }

@@ -24,10 +24,10 @@ import {
   type LedgerClient,
   type LedgerValue,
   type Voter,
+  type VoterStore,
 } from '../rollout/index.ts'
 import type { Network } from './network/index.ts'
 import type { LedgerAccess } from './rollout/index.ts'
-import type { Database } from './state/index.ts'
 import type { Trust } from './trust/index.ts'
 
 const SERVICE = 'ledger'
@@ -54,20 +54,18 @@ export function genesisVoters(authority: Authority, group: string): readonly Nod
 export function createLedgers(init: {
   network: Network
   trust: Trust
-  db: Database
+  store: VoterStore
   plan: (id: Digest) => Statement<Plan> | undefined
   addresses: (node: NodeId) => readonly Address[]
   now: () => Millis
   random: Random
   log: Logger
 }): Ledgers {
-  const { network, trust, db, random, now } = init
+  const { network, trust, random, now } = init
   const clients = new Map<string, LedgerClient>()
   const votersOf = (group: string): readonly NodeId[] => genesisVoters(trust.demand(), group)
-  const voter = createVoter(
-    { self: network.self, plan: init.plan, genesisVoters: votersOf },
-    { load: group => db.get(`ledger/${group}`), save: (group, state) => db.put(`ledger/${group}`, state) },
-    bytes => openPlan(trust.demand(), bytes),
+  const voter = createVoter({ self: network.self, plan: init.plan, genesisVoters: votersOf }, init.store, bytes =>
+    openPlan(trust.demand(), bytes),
   )
   network.serve(SERVICE, async (_from, body) => encodeReply(await voter.answer(decodeRequest(body, trust.demand()))))
 

@@ -15,10 +15,7 @@ import {
 } from '../../membership/index.ts'
 import {
   type Address,
-  decode,
-  encode,
   type FleetError,
-  LIMITS,
   type Millis,
   type NodeId,
   nodeSigner,
@@ -30,7 +27,7 @@ import {
   toFleetError,
 } from '../../protocol/index.ts'
 import { DialError, type Network, type NetworkEvents, type Verdict } from '../network/index.ts'
-import type { Database } from '../state/index.ts'
+import type { Stores } from '../state/index.ts'
 import type { Trust } from '../trust/index.ts'
 import { checkDocument } from './documents.ts'
 
@@ -60,7 +57,7 @@ export interface Members {
 export interface MembersInit {
   readonly network: Network
   readonly trust: Trust
-  readonly db: Database
+  readonly store: Pick<Stores, 'peers' | 'documents'>
   readonly profile: Profile
   readonly epoch: number
   readonly record: SelfRecord
@@ -74,7 +71,7 @@ export interface MembersInit {
 
 /** Runs the membership machine on the network: verifies what comes in, carries out what comes back. */
 export async function createMembers(init: MembersInit): Promise<Members> {
-  const { network, trust, db, now, log } = init
+  const { network, trust, store, now, log } = init
   const stopping = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let dueAt = now()
@@ -107,7 +104,6 @@ export async function createMembers(init: MembersInit): Promise<Members> {
     }
   }
 
-  const stored = await db.get('peers')
   const machine = createMembership({
     self: network.self,
     profile: init.profile,
@@ -117,7 +113,7 @@ export async function createMembers(init: MembersInit): Promise<Members> {
     now: now(),
     sign: trust.sign,
     open,
-    peers: stored === undefined ? [] : (decode(stored, LIMITS.chunkIndex) as [NodeId, Address[]][]),
+    peers: await store.peers.load(),
   })
 
   const input = (next: MembershipInput): void => {
@@ -171,9 +167,9 @@ export async function createMembers(init: MembersInit): Promise<Members> {
         network.disconnect(effect.peer)
         return
       case 'peers':
-        db.put('peers', encode(effect.peers)).catch(error =>
-          log.error({ err: error }, 'cannot remember the addresses of the members'),
-        )
+        store.peers
+          .save(effect.peers)
+          .catch(error => log.error({ err: error }, 'cannot remember the addresses of the members'))
         return
       case 'event':
         init.onEvent(effect.event, effect.member)
@@ -188,9 +184,9 @@ export async function createMembers(init: MembersInit): Promise<Members> {
         return effect satisfies never
     }
   }
-  const keep = (document: Uint8Array): Promise<void> => db.put(`document/${sha256(document)}`, document)
+  const keep = (document: Uint8Array): Promise<void> => store.documents.add(sha256(document), document)
 
-  for (const [, document] of await db.list('document/')) {
+  for (const document of await store.documents.load()) {
     machine.step(now(), { type: 'document', bytes: document })
     init.onDocument(document)
   }
