@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { decode, encode } from './codec.ts'
 import { FleetError } from './errors.ts'
 import type { Digest, FleetId, Millis, NodeId, PublicKey } from './ids.ts'

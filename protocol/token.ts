@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { authorityFrom } from './authority.ts'
 import { decode, encode } from './codec.ts'
 import { FleetError } from './errors.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Address, Digest, Millis, NodeId, PublicKey } from '../ids.ts'
 import { LIMITS } from '../limits.ts'
 

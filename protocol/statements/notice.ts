@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { LIMITS } from '../limits.ts'
 import type { StatementKind } from '../statement.ts'
 import { bytes, counter, label } from './fields.ts'
