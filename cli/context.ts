@@ -65,7 +65,8 @@ export function createContext(options: GlobalOptions, terminal: Terminal, interr
     json,
     live,
     paint: createPaint(color),
-    width: live ? stdout.columns : undefined,
+    // A terminal that does not know its width says 0.
+    width: live ? stdout.columns || undefined : undefined,
     keyFile: options.key ?? env.FLEETCTL_KEY ?? join(homedir(), '.config/fleetctl/operator.key'),
     signal,
     print,

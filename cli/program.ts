@@ -74,6 +74,7 @@ function quiet(command: Command): Command {
     .showSuggestionAfterError(true)
 }
 
+/** `image build`, without the program's own name. */
 export function pathOf(command: Command): string {
   const names: string[] = []
   for (let at: Command | null = command; at?.parent != null; at = at.parent) names.unshift(at.name())

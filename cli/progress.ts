@@ -9,7 +9,7 @@ export interface ProgressLine {
 export function progressLine({ json, terminal: { stderr } }: Context): ProgressLine {
   const shown = stderr.isTTY === true && !json
   return {
-    draw: text => void (shown && stderr.write(`\r\x1b[K${text.slice(0, (stderr.columns ?? 80) - 1)}`)),
+    draw: text => void (shown && stderr.write(`\r\x1b[K${text.slice(0, (stderr.columns || 80) - 1)}`)),
     clear: () => void (shown && stderr.write('\r\x1b[K')),
   }
 }

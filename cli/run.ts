@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { CommanderError } from 'commander'
 import { EXIT_CODE, FleetError, toFleetError } from '../protocol/errors.ts'
 import { createContext, type Terminal } from './context.ts'
-import { createProgram } from './program.ts'
+import { createProgram, pathOf } from './program.ts'
 import { plain } from './text.ts'
 import { VERSION } from './version.ts'
 
@@ -13,7 +13,7 @@ const USAGE = 2
 /** Runs one command line and gives its exit code. */
 export async function run(argv: readonly string[], terminal: Terminal, interrupted: AbortSignal): Promise<number> {
   let code = 0
-  let what = commandIn(argv)
+  let what = ''
   const program: Command = createProgram(VERSION, argv, async (name, options, load, args) => {
     what = name
     const context = createContext(options, terminal, interrupted)
@@ -32,10 +32,11 @@ export async function run(argv: readonly string[], terminal: Terminal, interrupt
     if (thrown instanceof CommanderError) {
       if (thrown.exitCode === 0) return 0
       if (thrown.code === 'commander.help') {
-        terminal.stderr.write(helpOf(program, argv))
+        terminal.stderr.write(commandIn(program, argv).helpInformation())
         return USAGE
       }
-      report(usageError(thrown, what), what, argv, terminal)
+      const named = pathOf(commandIn(program, argv))
+      report(usageError(thrown, named), named, argv, terminal)
       return USAGE
     }
     if (interrupted.aborted) return INTERRUPTED
@@ -58,22 +59,22 @@ function usageError(error: CommanderError, what: string): FleetError {
   const [sentence = '', meant = ''] = error.message.replace(/^error: /, '').split('\n')
   const suggestion = meant.replace(
     /^\((.*)\?\)$/,
-    (_, text: string) => `; ${text.toLowerCase().replace('did you mean one of', 'did you mean')}?`,
+    (_, text: string) => `; ${text.replace('Did you mean one of', 'did you mean').replace('Did', 'did')}?`,
   )
   const more = meant === '' ? `; see fleetctl ${what === '' ? '' : `${what} `}--help` : suggestion
   return new FleetError('bad-input', sentence.replace(/\.$/, '') + more)
 }
 
-function helpOf(program: Command, argv: readonly string[]): string {
-  const group = program.commands.find(command => argv.includes(command.name()))
-  return (group ?? program).helpInformation()
-}
-
-/** Before the command line was understood: the words in it that are no options, as far as they name a command. */
-function commandIn(argv: readonly string[]): string {
-  const first = argv.findIndex((word, at) => !word.startsWith('-') && !takesValue(argv[at - 1]))
-  if (first < 0) return ''
-  return argv[first]!
+/** The command that a line names, as far as its words are known. For lines that were not understood. */
+function commandIn(program: Command, argv: readonly string[]): Command {
+  let command = program
+  for (const [at, word] of argv.entries()) {
+    if (word.startsWith('-') || takesValue(argv[at - 1])) continue
+    const next = command.commands.find(candidate => candidate.name() === word)
+    if (next === undefined) break
+    command = next
+  }
+  return command
 }
 
 const takesValue = (word: string | undefined): boolean =>

@@ -1,16 +1,19 @@
-import * as z from 'zod'
+import { z } from 'zod'
 import { type Digest, decode, encode, FleetError, LIMITS, type NodeId } from '../protocol/index.ts'
 
 /** The kinds of statement that membership passes on. `document`: plans, revocations and policies, which it spreads and does not read. */
 export type GossipKind = 'record' | 'vitals' | 'suspicion' | 'document'
 
+/** Orders versions in keys: epoch, whether it left, seq, and the first 32 bits of the statement's id, which tell two of one version apart. */
+export type Rank = readonly [epoch: number, left: 0 | 1, seq: number, id: number]
+
 /** What a member knows of another, as versions: compared to find out who lacks what. */
 export interface Key {
   readonly node: NodeId
-  readonly record: readonly [epoch: number, seq: number]
-  readonly vitals: readonly [epoch: number, seq: number] | null
-  /** Who suspects it at this version of its record. */
-  readonly suspectedBy: readonly NodeId[]
+  readonly record: Rank
+  readonly vitals: Rank | null
+  /** The suspicions that are held against it: the first 32 bits of their ids. */
+  readonly suspicions: readonly number[]
 }
 
 /** What neighbours say on their link. */
@@ -21,21 +24,32 @@ export type Frame =
   | { readonly type: 'relay'; readonly serial: number; readonly subject: NodeId }
   /** `alive` false: it did not answer me either. */
   | { readonly type: 'relayed'; readonly serial: number; readonly alive: boolean }
-  /** The digests of all buckets: two 32-bit numbers each. */
+  /** The digests of all buckets: two 32-bit numbers each. Answered with keys, or by nothing when they agree. */
   | { readonly type: 'digest'; readonly digests: readonly number[] }
-  /** All that the sender has in these buckets. */
+  /** All that the sender has in these buckets. Answered with what it lacks, and a want for what it has more. */
   | {
       readonly type: 'keys'
       readonly buckets: readonly number[]
       readonly members: readonly Key[]
       readonly documents: readonly Digest[]
     }
+  /** What the sender has and the other, by its keys, lacks. Answered with a want. */
+  | { readonly type: 'offer'; readonly members: readonly Key[]; readonly documents: readonly Digest[] }
   | { readonly type: 'want'; readonly members: readonly NodeId[]; readonly documents: readonly Digest[] }
-  | { readonly type: 'items'; readonly items: readonly (readonly [GossipKind, Uint8Array])[] }
+  /** `last`: all that was wanted has come, as far as there is any. */
+  | { readonly type: 'items'; readonly items: readonly Item[]; readonly last: boolean }
+export type Item = readonly [kind: GossipKind, bytes: Uint8Array]
 
 export const BUCKETS = 64
+/** Keys in one frame at most: those of a bucket of a full table fit twice. */
+export const MAX_KEYS = 2_048
+/** What one want names at most, which bounds what is sent at once. */
+export const MAX_WANTED = 128
+const MAX_ITEMS = 2_048
 
-const serial = z.number().int().nonnegative().max(0xffffffff)
+const counter = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
+const word = z.number().int().min(0).max(0xffff_ffff)
+const serial = word
 const node = z
   .string()
   .max(64)
@@ -44,45 +58,51 @@ const digest = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
   .transform(text => text as Digest)
-const version = z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()])
+const rank = z.tuple([counter, z.union([z.literal(0), z.literal(1)]), counter, word])
 const kind = z.enum(['record', 'vitals', 'suspicion', 'document'])
-const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array)
-const key = z
-  .tuple([node, version, version.nullable(), z.array(node).max(64)])
-  .transform(([id, record, vitals, suspectedBy]): Key => ({ node: id, record, vitals, suspectedBy }))
-const many = 20_000
+const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array, 'expected bytes')
+const item = z.tuple([kind, bytes])
+const members = z
+  .array(
+    z
+      .tuple([node, rank, rank.nullable(), z.array(word).max(64)])
+      .transform(([id, record, vitals, suspicions]): Key => ({ node: id, record, vitals, suspicions })),
+  )
+  .max(MAX_KEYS)
+const documents = z.array(digest).max(MAX_KEYS)
+const bucket = z
+  .number()
+  .int()
+  .min(0)
+  .max(BUCKETS - 1)
+const sum = z.number().int().min(-0x8000_0000).max(0x7fff_ffff)
 
-const frameSchema: z.ZodType<Frame> = z.union([
-  z.tuple([z.literal('probe'), serial]).transform(([type, n]) => ({ type, serial: n })),
-  z.tuple([z.literal('ack'), serial]).transform(([type, n]) => ({ type, serial: n })),
-  z.tuple([z.literal('relay'), serial, node]).transform(([type, n, subject]) => ({ type, serial: n, subject })),
-  z.tuple([z.literal('relayed'), serial, z.boolean()]).transform(([type, n, alive]) => ({ type, serial: n, alive })),
-  z
-    .tuple([z.literal('digest'), z.array(z.number().int()).length(2 * BUCKETS)])
+// Keyed by the first element of the frame.
+const SCHEMAS: { readonly [K in Frame['type']]: z.ZodType<Extract<Frame, { type: K }>> } = {
+  probe: z.tuple([z.literal('probe'), serial]).transform(([type, n]) => ({ type, serial: n })),
+  ack: z.tuple([z.literal('ack'), serial]).transform(([type, n]) => ({ type, serial: n })),
+  relay: z.tuple([z.literal('relay'), serial, node]).transform(([type, n, subject]) => ({ type, serial: n, subject })),
+  relayed: z
+    .tuple([z.literal('relayed'), serial, z.boolean()])
+    .transform(([type, n, alive]) => ({ type, serial: n, alive })),
+  digest: z
+    .tuple([z.literal('digest'), z.array(sum).length(2 * BUCKETS)])
     .transform(([type, digests]) => ({ type, digests })),
-  z
-    .tuple([
-      z.literal('keys'),
-      z
-        .array(
-          z
-            .number()
-            .int()
-            .min(0)
-            .max(BUCKETS - 1),
-        )
-        .max(BUCKETS),
-      z.array(key).max(many),
-      z.array(digest).max(many),
-    ])
-    .transform(([type, buckets, members, documents]) => ({ type, buckets, members, documents })),
-  z
-    .tuple([z.literal('want'), z.array(node).max(many), z.array(digest).max(many)])
-    .transform(([type, members, documents]) => ({ type, members, documents })),
-  z
-    .tuple([z.literal('items'), z.array(z.tuple([kind, bytes])).max(many)])
-    .transform(([type, items]) => ({ type, items })),
-])
+  keys: z
+    .tuple([z.literal('keys'), z.array(bucket).max(BUCKETS), members, documents])
+    .transform(([type, buckets, keys, ids]) => ({ type, buckets, members: keys, documents: ids })),
+  offer: z
+    .tuple([z.literal('offer'), members, documents])
+    .transform(([type, keys, ids]) => ({ type, members: keys, documents: ids })),
+  want: z
+    .tuple([z.literal('want'), z.array(node).max(MAX_WANTED), z.array(digest).max(MAX_WANTED)])
+    .transform(([type, nodes, ids]) => ({ type, members: nodes, documents: ids })),
+  items: z
+    .tuple([z.literal('items'), z.array(item).max(MAX_ITEMS), z.boolean()])
+    .transform(([type, items, last]) => ({ type, items, last })),
+}
+
+const keysOf = (keys: readonly Key[]): unknown[] => keys.map(key => [key.node, key.record, key.vitals, key.suspicions])
 
 export function encodeFrame(frame: Frame): Uint8Array {
   switch (frame.type) {
@@ -96,16 +116,13 @@ export function encodeFrame(frame: Frame): Uint8Array {
     case 'digest':
       return encode([frame.type, frame.digests])
     case 'keys':
-      return encode([
-        frame.type,
-        frame.buckets,
-        frame.members.map(member => [member.node, member.record, member.vitals, member.suspectedBy]),
-        frame.documents,
-      ])
+      return encode([frame.type, frame.buckets, keysOf(frame.members), frame.documents])
+    case 'offer':
+      return encode([frame.type, keysOf(frame.members), frame.documents])
     case 'want':
       return encode([frame.type, frame.members, frame.documents])
     case 'items':
-      return encode([frame.type, frame.items])
+      return encode([frame.type, frame.items, frame.last])
     default:
       return frame satisfies never
   }
@@ -114,28 +131,21 @@ export function encodeFrame(frame: Frame): Uint8Array {
 /** Throws `corrupt` or `too-large` on anything but a frame: then the link is closed. */
 export function decodeFrame(frame: Uint8Array): Frame {
   const raw = decode(frame, LIMITS.linkFrame)
-  // The frames of every second do without the schema.
-  if (
-    Array.isArray(raw) &&
-    raw.length === 2 &&
-    (raw[0] === 'probe' || raw[0] === 'ack') &&
-    Number.isInteger(raw[1]) &&
-    raw[1] >= 0
-  )
-    return { type: raw[0], serial: raw[1] as number }
-  const parsed = frameSchema.safeParse(raw)
-  if (!parsed.success) throw new FleetError('corrupt', 'not a membership frame')
+  const type: unknown = Array.isArray(raw) ? raw[0] : undefined
+  if (typeof type !== 'string' || !Object.hasOwn(SCHEMAS, type))
+    throw new FleetError('corrupt', 'not a membership frame')
+  const parsed = SCHEMAS[type as Frame['type']].safeParse(raw)
+  if (!parsed.success)
+    throw new FleetError('corrupt', `malformed ${type} frame: ${parsed.error.issues[0]?.message ?? 'unknown'}`)
   return parsed.data
 }
-
-const gossipSchema = z.tuple([kind, bytes])
 
 export const encodeGossip = (gossipKind: GossipKind, statement: Uint8Array): Uint8Array =>
   encode([gossipKind, statement])
 
 /** Throws `corrupt` or `too-large`. */
-export function decodeGossip(message: Uint8Array): readonly [GossipKind, Uint8Array] {
-  const parsed = gossipSchema.safeParse(decode(message, LIMITS.gossip + 1024))
+export function decodeGossip(message: Uint8Array): Item {
+  const parsed = item.safeParse(decode(message, LIMITS.gossip + 1024))
   if (!parsed.success) throw new FleetError('corrupt', 'not a membership message')
   return parsed.data
 }

@@ -3,16 +3,15 @@
 // It may import protocol/ and nothing else of ours, and knows nothing of images and rollouts.
 export { decodeGossip, encodeGossip, type GossipKind } from './frames.ts'
 export { createMembership, type Membership } from './machine.ts'
+export type { MemberView, Status } from './members.ts'
 export { lan, local, PROFILES, type Profile, wan } from './profiles.ts'
 export { suspicionTimeout } from './suspicion.ts'
-export type { Status } from './table.ts'
 export type {
   Effect as MembershipEffect,
   Heard,
   Input as MembershipInput,
   MemberEvent,
   MembershipInit,
-  MemberView,
   SelfRecord,
   SelfVitals,
 } from './types.ts'

@@ -1,160 +1,159 @@
 import {
-  type Address,
+  type Digest,
   FleetError,
   type Millis,
   millis,
   type NodeId,
-  type NodeRecord,
-  RECORD,
-  type Statement,
   SUSPICION,
   type Suspicion,
-  toFleetError,
-  VITALS,
 } from '../protocol/index.ts'
+import { createAddressBook } from './address-book.ts'
+import { createPuller, itemFrames, keysFor, lackedBy, offerFor, suspicionItems } from './antientropy.ts'
 import { createAwareness } from './awareness.ts'
-import { createDialer } from './dialer.ts'
-import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind } from './frames.ts'
+import { createDetector } from './detector.ts'
+import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind, type Item } from './frames.ts'
+import { createJudge } from './judge.ts'
+import { type MemberView, viewOf } from './members.ts'
 import { createOverlay } from './overlay.ts'
-import { createProber } from './prober.ts'
-import { suspicionTimeout } from './suspicion.ts'
-import { compare, digestFrame, itemFrames, keysFor } from './sync.ts'
-import { createTable, documentId, type Member, type Status } from './table.ts'
-import type { Effect, Heard, Input, MemberEvent, MembershipInit, MemberView, SelfRecord, SelfVitals } from './types.ts'
+import { createRedial } from './redial.ts'
+import { createRelays } from './relays.ts'
+import { type Change, createRoster } from './roster.ts'
+import { compareRecords, compareVitals, createTable, documentId, refutes } from './table.ts'
+import type { Effect, Heard, Input, MembershipInit } from './types.ts'
+import { createVoice } from './voice.ts'
 
-/** Failed and departed members are remembered this long, so that nobody who comes back late brings them up as news (Serf: 24 h). */
-const REAP_AFTER = 24 * 3_600_000
-/** An intermittent member says so this often while it is here, and is away when twice as much has passed. */
-const INTERMITTENT_BEAT = 60_000
-const DEFAULT_CONTACT_DEADLINE = 24 * 3_600_000
-/** Frames that a neighbour may have waiting for relayed probes; more are dropped. */
-const MAX_RELAYING = 256
-const MAX_DOCUMENTS = 20_000
-const MAX_MEMBERS = 20_000
+/** News that a sync brought is gossiped on when it is this little; more of it travels by syncs of its own. */
+const FEW = 16
+/** How soon neighbours are compared with after a sync brought much news: between one and two of these. Milliseconds. */
+const EAGER = 400
+/** A member that is doubted is shown the suspicions this often at most, so that it can refute what gossip did not bring it. Milliseconds. */
+const TELL_EVERY = 1_000
+/** Documents that were not believed are not asked for again for so long; what they hang on may come. Milliseconds. */
+const DECLINED_FOR = 5 * 60_000
+const FORGOTTEN_FOR = 24 * 3_600_000
+const MAX_DECLINED = 4_096
 
 export interface Membership {
-  /** Takes one input at time `now` and returns what is to be done, in order. */
+  /** Takes one input at time `now`, which never goes back, and returns what is to be done, in order. */
   step(now: Millis, input: Input): Effect[]
   members(): readonly MemberView[]
   member(node: NodeId): MemberView | undefined
   /** Peers with a link right now. */
   links(): readonly NodeId[]
+  /** Peers that the overlay gives this node as neighbours. */
+  neighbours(): readonly NodeId[]
   /** Whether a gossiped statement is worth passing on. */
   news(heard: Heard): boolean
   /** True for a node whose record has been accepted here, and that is not revoked. */
   knows(node: NodeId): boolean
   stats(): {
+    /** 0 is well, 8 is worst: how much longer this node waits before it calls others sick. */
     readonly healthScore: number
     readonly alive: number
     readonly failed: number
     readonly left: number
     readonly documents: number
+    readonly documentBytes: number
   }
   /** What must hold at any time, as sentences about what does not. */
   invariants(): string[]
 }
 
 /**
- * Who is in the fleet and who is alive, as one machine without clock or socket (DESIGN §5). It keeps a table of signed
- * statements that merges like a set, probes the nodes that the overlay assigns to it, and derives every member's status
- * from what it holds: nobody declares another one failed.
+ * Who is in the fleet and who is alive, as one machine without clock or socket (DESIGN §5, docs/membership.md). It keeps a
+ * table of signed statements that merges like a set, probes the nodes that the overlay assigns to it, and derives
+ * every member's status from what it holds: nobody declares another one failed.
  */
 export function createMembership(init: MembershipInit): Membership {
   const { self, profile, random } = init
   const table = createTable()
-  const overlay = createOverlay()
+  const overlay = createOverlay(self)
   const awareness = createAwareness()
+  const judge = createJudge(profile, overlay, awareness)
+  const voice = createVoice(init)
+  const book = createAddressBook(init.peers.filter(([node]) => node !== self))
+  const relays = createRelays(profile)
+  const puller = createPuller()
   const revoked = new Set<NodeId>()
-  const knownAddresses = new Map<NodeId, readonly Address[]>(init.peers.filter(([node]) => node !== self))
-  const relaying = new Map<number, { asker: NodeId; serial: number; subject: NodeId; until: Millis }>()
-  const suspects = new Set<NodeId>()
+  const declined = new Map<Digest, number>()
   let effects: Effect[] = []
-  let { epoch } = init
-  let seq = 0
-  let vitalsSeq = 0
-  let own: SelfRecord = init.record
-  let ownVitals: SelfVitals = { health: 'unknown', reason: '', layers: [], images: [], taint: [] }
-  let leaving = false
-  let vitalsDue: Millis | null = null
-  let vitalsSentAt = Number.NEGATIVE_INFINITY
-  let peersDue: Millis | null = null
-  let syncAt = millis(init.now + random.int(profile.syncInterval))
-  let reapAt = millis(init.now + 60_000)
-  let askedToWake = init.now
-  let relaySerial = 0
-  let wantedCache: ReadonlySet<NodeId> | null = null
-  let subjectsCache: readonly NodeId[] | null = null
+  let stepNow = init.now
+  let syncAt = init.now + random.int(profile.syncInterval)
+  let eager: { at: Millis; readonly sources: Set<NodeId> } | undefined
+  let askedToWake: number = init.now
+  let armedAt: number | undefined
+  let digestFrame: { of: readonly number[]; frame: Uint8Array } | undefined
+  /** Counts what changes whom we want besides the overlay itself. */
+  let turn = 0
 
   const send = (peer: NodeId, frame: Frame): void =>
     void effects.push({ type: 'send', peer, frame: encodeFrame(frame) })
   const publish = (kind: GossipKind, bytes: Uint8Array): void =>
     void effects.push({ type: 'publish', message: encodeGossip(kind, bytes) })
 
-  // ---- the overlay ----
+  // ---- the parts ----
 
-  const steady = (member: Member): boolean =>
-    member.record.body.class !== 'intermittent' && (member.status === 'alive' || member.status === 'suspect')
-  const place = (member: Member): void => {
-    if (steady(member) === overlay.has(member.id)) return
-    if (steady(member)) overlay.add(member.id)
-    else overlay.remove(member.id)
-    wantedCache = null
-    subjectsCache = null
+  const version = (): number => overlay.version + turn
+  const whenChanged = <T>(compute: () => T): (() => T) => {
+    let known: { version: number; value: T } | undefined
+    return () => {
+      if (known?.version !== version()) known = { version: version(), value: compute() }
+      return known.value
+    }
   }
-  const wanted = (): ReadonlySet<NodeId> => {
-    wantedCache ??= new Set(
-      leaving ? [] : own.class === 'intermittent' ? overlay.attachments(self) : overlay.neighbours(self),
-    )
-    return wantedCache
-  }
-  const subjects = (): readonly NodeId[] => {
-    subjectsCache ??= own.class === 'intermittent' ? [] : overlay.successors(self)
-    return subjectsCache
-  }
-  const addressesOf = (node: NodeId): readonly Address[] =>
-    table.members.get(node)?.record.body.addresses ?? knownAddresses.get(node) ?? []
-  const lost = (): NodeId[] => {
-    const nodes: NodeId[] = []
-    for (const member of table.members.values())
-      if (member.status === 'failed' || member.status === 'suspect') nodes.push(member.id)
-    for (const node of knownAddresses.keys()) if (!table.members.has(node) && !revoked.has(node)) nodes.push(node)
-    // All alone, everybody counts as lost.
-    if (dialer.links().size === 0)
-      for (const member of table.members.values())
-        if (member.status === 'alive' && member.id !== self) nodes.push(member.id)
-    return leaving ? [] : nodes
-  }
-  const heard = (now: Millis, node: NodeId): void => {
-    const member = table.members.get(node)
-    if (member !== undefined) member.heardAt = now
+  const attached = (): boolean => voice.record.class === 'intermittent'
+  const neighbours = whenChanged(
+    (): ReadonlySet<NodeId> => new Set(voice.leaving ? [] : attached() ? overlay.attachments() : overlay.neighbours()),
+  )
+  const subjects = whenChanged((): readonly NodeId[] => (voice.leaving || attached() ? [] : overlay.successors()))
+  const lost = (): readonly NodeId[] => {
+    if (voice.leaving) return []
+    if (!attached()) return overlay.lostNearby()
+    // It keeps no ring neighbours that would call: cut off, it calls whoever it ever knew.
+    return redial.links().size > 0 ? [] : [...book.nodes()]
   }
 
-  const dialer = createDialer(
+  const redial = createRedial(
     {
       self,
       profile,
       random,
-      wanted,
-      addressesOf,
+      wanted: neighbours,
       lost,
+      version,
+      addressesOf: node => table.entries.get(node)?.record.body.addresses ?? book.of(node),
+      keep: node => table.entries.get(node)?.record.body.class === 'intermittent',
       connect: (peer, addresses) => effects.push({ type: 'connect', peer, addresses }),
       disconnect: peer => effects.push({ type: 'disconnect', peer }),
     },
     init.now,
   )
-  const prober = createProber(
+  const roster = createRoster({
+    self,
+    profile,
+    table,
+    overlay,
+    judge,
+    book,
+    linked: redial.linked,
+    start: init.now,
+    notify: (event, member) => effects.push({ type: 'event', event, member }),
+    // Whatever connection is left of it is dead, and would look like one that works.
+    failed: node => redial.linked(node) && effects.push({ type: 'disconnect', peer: node }),
+  })
+  const detector = createDetector(
     {
       profile,
       awareness,
       random,
       subjects,
-      heardAt: node => table.members.get(node)?.heardAt,
-      relays: subject => [...dialer.links()].filter(peer => peer !== subject && overlay.has(peer)),
-      linked: dialer.linked,
+      heardAt: node => roster.members.get(node)?.heardAt,
+      relays: subject => [...redial.links().keys()].filter(peer => peer !== subject && overlay.has(peer)),
+      linked: redial.linked,
       sendProbe: (node, serial) => send(node, { type: 'probe', serial }),
       askRelay: (relay, serial, subject) => send(relay, { type: 'relay', serial, subject }),
       measured(node, rtt) {
-        const member = table.members.get(node)
+        const member = roster.members.get(node)
         // Smoothed as TCP does it (RFC 6298, alpha = 1/8).
         if (member !== undefined) member.rtt = member.rtt === undefined ? rtt : member.rtt + (rtt - member.rtt) / 8
       },
@@ -163,349 +162,297 @@ export function createMembership(init: MembershipInit): Membership {
     init.now,
   )
 
-  // ---- what this node says ----
+  // ---- what is said ----
 
-  const sayRecord = (now: Millis): void => {
-    seq += 1
-    const statement = init.sign(RECORD, {
-      ...own,
-      node: self,
-      epoch,
-      seq,
-      presence: leaving ? ('left' as const) : ('here' as const),
-    })
-    const member = table.mergeRecord(statement, now)!
-    setStatus(now, member, leaving ? 'left' : 'alive')
-    publish('record', statement.bytes)
-  }
-  const sayVitals = (now: Millis): void => {
-    vitalsSeq += 1
-    vitalsSentAt = now
-    vitalsDue = own.class === 'intermittent' ? millis(now + INTERMITTENT_BEAT) : null
-    const statement = init.sign(VITALS, { ...ownVitals, node: self, epoch, seq: vitalsSeq })
-    table.mergeVitals(statement, now)
-    publish('vitals', statement.bytes)
-  }
   const suspect = (node: NodeId, evidence: Suspicion['evidence']): void => {
-    const member = table.members.get(node)
-    if (
-      member === undefined ||
-      leaving ||
-      (member.status !== 'alive' && member.status !== 'suspect') ||
-      member.record.body.class === 'intermittent'
-    )
-      return
-    const { epoch: theirs, seq: version } = member.record.body
-    const statement = init.sign(SUSPICION, { subject: node, epoch: theirs, seq: version, evidence, since: stepNow })
-    if (takeSuspicion(stepNow, statement, self)) publish('suspicion', statement.bytes)
+    const member = roster.members.get(node)
+    if (member === undefined || voice.leaving || !overlay.has(node)) return
+    const { epoch, seq } = member.entry.record.body
+    const known = member.entry.suspicions.get(self)?.body
+    if (known?.epoch === epoch && known.seq === seq && (known.evidence === evidence || evidence === 'silence')) return
+    const statement = init.sign(SUSPICION, { subject: node, epoch, seq, evidence, since: stepNow })
+    if (take(stepNow, [{ kind: 'suspicion', statement, observer: self }]) > 0) publish('suspicion', statement.bytes)
   }
 
-  // ---- statuses ----
-
-  const notify = (event: MemberEvent, member: Member): void => {
-    if (member.id !== self) effects.push({ type: 'event', event, member: view(member) })
-  }
-  const EVENT_OF: Record<Status, MemberEvent> = {
-    alive: 'join',
-    suspect: 'suspect',
-    failed: 'failed',
-    left: 'leave',
-    away: 'away',
-    overdue: 'overdue',
-  }
-  const setStatus = (now: Millis, member: Member, status: Status): void => {
-    const before = member.status
-    if (status === 'suspect') suspects.add(member.id)
-    else suspects.delete(member.id)
-    if (before !== status) {
-      member.status = status
-      member.since = now
-      // Whatever connection is left of it is dead, and would look like one that works.
-      if (status === 'failed' && dialer.linked(member.id)) effects.push({ type: 'disconnect', peer: member.id })
-      // A suspect that turns out to be alive has neither left nor come.
-      if (!(before === 'suspect' && status === 'alive')) notify(EVENT_OF[status], member)
-      peersDue ??= millis(now + 1_000)
+  const speak = (now: Millis): void => {
+    if (now < voice.nextAt()) return
+    const { record, vitals } = voice.say(now)
+    if (record !== undefined && table.mergeRecord(record)) {
+      publish('record', record.bytes)
+      roster.reflect(now, self, { record: true, vitals: false })
     }
-    place(member)
+    if (vitals !== undefined && table.mergeVitals(vitals)) publish('vitals', vitals.bytes)
   }
 
-  /** When a suspect counts as failed, from the suspicions that are held against it. */
-  const failsAt = (member: Member): Millis => {
-    const refused = [...member.suspicions.values()].some(suspicion => suspicion.body.evidence === 'refused')
-    const silence = suspicionTimeout(profile, overlay.size, member.suspicions.size - 1)
-    return millis(
-      member.suspectedAt + (refused ? Math.min(profile.refusedGrace, silence) : silence) * (1 + awareness.score / 4),
-    )
-  }
+  // ---- what is heard ----
 
-  const takeRecord = (now: Millis, statement: Statement<NodeRecord>): boolean => {
-    const { body } = statement
-    if (revoked.has(body.node)) return false
-    if (body.node === self) {
-      // Somebody remembers more of us than we do: our directory was restored from an older copy.
-      if (body.epoch > epoch || (body.epoch === epoch && body.seq > seq)) {
-        epoch = Math.max(epoch, body.epoch + (body.epoch > epoch ? 1 : 0))
-        seq = body.epoch === epoch ? body.seq : 0
-        sayRecord(now)
+  /** Merges statements that came together, then draws the conclusions. Returns how many were news. */
+  const take = (now: Millis, items: readonly Heard[], onNews?: (index: number) => void): number => {
+    const changes = new Map<NodeId, Change>()
+    let news = 0
+    for (const [index, item] of items.entries()) {
+      const subject = subjectOf(item)
+      if (subject === self) {
+        hearOfSelf(now, item)
+        continue
       }
-      return false
+      if (!merge(item)) continue
+      news += 1
+      onNews?.(index)
+      if (subject === undefined) continue
+      const change = changes.get(subject) ?? { record: false, vitals: false }
+      changes.set(subject, change)
+      if (item.kind === 'record') change.record = true
+      if (item.kind === 'vitals') change.vitals = true
     }
-    const isNew = !table.members.has(body.node)
-    if (isNew && table.members.size >= MAX_MEMBERS) return false
-    const member = table.mergeRecord(statement, now)
-    if (member === undefined) return false
-    if (isNew) {
-      member.status = body.presence === 'left' ? 'left' : 'alive'
-      member.since = now
-      place(member)
-      notify(body.presence === 'left' ? 'leave' : 'join', member)
-      peersDue ??= millis(now + 1_000)
-    } else {
-      const before = member.status
-      setStatus(now, member, body.presence === 'left' ? 'left' : 'alive')
-      if (before === member.status) notify('update', member)
+    for (const [node, change] of changes) {
+      roster.reflect(now, node, change)
+      if (!change.record) continue
+      const { record } = table.entries.get(node)!
+      if (record.body.presence === 'left') continue
+      book.learn(now, node, record.body.addresses)
+      redial.retry(now, node)
     }
-    place(member)
-    return true
+    return news
   }
-
-  const takeSuspicion = (now: Millis, statement: Statement<Suspicion>, observer: NodeId): boolean => {
-    const { subject, epoch: theirEpoch, seq: theirSeq } = statement.body
-    if (revoked.has(observer)) return false
-    if (subject === self) {
-      if (theirEpoch === epoch && theirSeq >= seq && !leaving) {
-        awareness.refuted()
-        seq = theirSeq
-        sayRecord(now)
-      }
-      return false
-    }
-    // Its assignment is judged by our view of the rings, which may lag behind by a member or two.
-    if (observer !== self && !overlay.mayObserve(observer, subject)) return false
-    const member = table.mergeSuspicion(statement, observer, now)
-    if (member === undefined) return false
-    if (member.status === 'alive') setStatus(now, member, 'suspect')
-    return true
-  }
-
-  const take = (now: Millis, item: Heard): boolean => {
+  const merge = (item: Heard): boolean => {
     switch (item.kind) {
       case 'record':
-        return takeRecord(now, item.statement)
-      case 'vitals': {
-        if (item.statement.body.node === self || revoked.has(item.statement.body.node)) return false
-        const member = table.mergeVitals(item.statement, now)
-        if (member === undefined) return false
-        if (member.status === 'away' || member.status === 'overdue') setStatus(now, member, 'alive')
-        notify('update', member)
-        return true
-      }
+        return !revoked.has(item.statement.body.node) && table.mergeRecord(item.statement)
+      case 'vitals':
+        return !revoked.has(item.statement.body.node) && table.mergeVitals(item.statement)
       case 'suspicion':
-        return takeSuspicion(now, item.statement, item.observer)
+        return (
+          !revoked.has(item.observer) &&
+          !revoked.has(item.statement.body.subject) &&
+          table.mergeSuspicion(item.statement, item.observer)
+        )
       case 'document':
-        return takeDocument(item.bytes)
+        if (!table.addDocument(documentId(item.bytes), item.bytes)) return false
+        effects.push({ type: 'document', bytes: item.bytes })
+        return true
       default:
         return item satisfies never
     }
   }
-  const takeDocument = (bytes: Uint8Array): boolean => {
-    if (table.documents.size >= MAX_DOCUMENTS || !table.addDocument({ id: documentId(bytes), bytes })) return false
-    effects.push({ type: 'document', bytes })
-    return true
-  }
-
-  const settle = (now: Millis): void => {
-    for (const node of suspects) {
-      const member = table.members.get(node)
-      if (member !== undefined && now >= failsAt(member)) setStatus(now, member, 'failed')
-    }
-  }
-
-  /** The slow round: intermittent members that went quiet, and members that were gone for long enough. */
-  const reap = (now: Millis): void => {
-    reapAt = millis(now + 15_000)
-    for (const member of [...table.members.values()]) {
-      if (member.id === self) continue
-      const gone = now - member.since
-      if ((member.status === 'failed' || member.status === 'left') && gone >= REAP_AFTER) {
-        notify('reap', member)
-        table.remove(member.id)
-        knownAddresses.delete(member.id)
-        continue
+  const hearOfSelf = (now: Millis, item: Heard): void => {
+    if (voice.leaving) return
+    const { record, vitals } = table.entries.get(self)!
+    switch (item.kind) {
+      case 'record':
+        if (compareRecords(item.statement, record) > 0) voice.outdo(now, item.statement.body.epoch)
+        return
+      case 'vitals':
+        if (vitals === undefined ? item.statement.body.epoch > voice.epoch : compareVitals(item.statement, vitals) > 0)
+          voice.outdo(now, item.statement.body.epoch)
+        return
+      case 'suspicion': {
+        const { body } = item.statement
+        if (refutes(record, item.statement)) return
+        if (body.epoch > voice.epoch || body.seq > voice.seq) return voice.outdo(now, body.epoch)
+        // Once for each version: more of the same say nothing new about our health.
+        if (voice.nextAt() > now + profile.probeInterval && overlay.mayObserve(item.observer, self)) awareness.refuted()
+        return voice.refute(now)
       }
-      if (member.record.body.class !== 'intermittent' || member.status === 'left') continue
-      if (dialer.linked(member.id)) member.heardAt = now
-      const quiet = now - member.heardAt
-      if (quiet > (member.record.body.contactDeadline ?? DEFAULT_CONTACT_DEADLINE)) setStatus(now, member, 'overdue')
-      else if (quiet > 2 * INTERMITTENT_BEAT && member.status === 'alive') setStatus(now, member, 'away')
+      case 'document':
+        return
+      default:
+        return item satisfies never
     }
   }
 
   // ---- frames ----
 
+  const sendDigest = (peer: NodeId): void => {
+    const digests = table.digests()
+    if (digestFrame?.of !== digests) digestFrame = { of: digests, frame: encodeFrame({ type: 'digest', digests }) }
+    effects.push({ type: 'send', peer, frame: digestFrame.frame })
+  }
+  const decline = (now: Millis, id: Digest, length: number): void => {
+    declined.set(id, now + length)
+    if (declined.size > MAX_DECLINED) declined.delete(declined.keys().next().value!)
+  }
+  const pull = (now: Millis, peer: NodeId, theirs: Parameters<typeof lackedBy>[1]): void => {
+    const lacked = lackedBy(table, theirs)
+    const want = puller.ask(now, peer, {
+      members: lacked.members.filter(node => !revoked.has(node)),
+      documents: lacked.documents.filter(id => (declined.get(id) ?? 0) <= now),
+    })
+    if (want !== undefined) send(peer, want)
+  }
+  const takeItems = (now: Millis, peer: NodeId, items: readonly Item[]): void => {
+    const believed: Heard[] = []
+    const raw: Item[] = []
+    for (const item of items) {
+      const heard = init.open(...item)
+      if (heard !== undefined) {
+        believed.push(heard)
+        raw.push(item)
+      } else if (item[0] === 'document') decline(now, documentId(item[1]), DECLINED_FOR)
+    }
+    const fresh: Item[] = []
+    take(now, believed, index => fresh.push(raw[index]!))
+    // What was news here may be news to those behind us.
+    if (fresh.length <= FEW) for (const item of fresh) publish(...item)
+    else {
+      eager ??= { at: millis(now + EAGER + random.int(EAGER)), sources: new Set() }
+      eager.sources.add(peer)
+    }
+  }
   const takeFrame = (now: Millis, peer: NodeId, frame: Frame): void => {
     switch (frame.type) {
       case 'probe':
         return send(peer, { type: 'ack', serial: frame.serial })
       case 'ack': {
-        const relay = relaying.get(frame.serial)
-        if (relay?.subject === peer) {
-          relaying.delete(frame.serial)
-          return send(relay.asker, { type: 'relayed', serial: relay.serial, alive: true })
-        }
-        return prober.ack(now, frame.serial, peer)
+        const relay = relays.answered(frame.serial, peer)
+        if (relay !== undefined) return send(relay.asker, { type: 'relayed', serial: relay.serial, alive: true })
+        return detector.ack(now, frame.serial, peer)
       }
-      case 'relay':
-        if (relaying.size >= MAX_RELAYING) return
-        if (!dialer.linked(frame.subject)) return send(peer, { type: 'relayed', serial: frame.serial, alive: false })
-        relaySerial = (relaySerial + 1) % 0x7fff_ffff
-        // Apart from the serials of the prober, which stay below this bit.
-        relaying.set(0x8000_0000 + relaySerial, {
-          asker: peer,
-          serial: frame.serial,
-          subject: frame.subject,
-          until: millis(now + profile.probeTimeout),
-        })
-        return send(frame.subject, { type: 'probe', serial: 0x8000_0000 + relaySerial })
+      case 'relay': {
+        const serial = redial.linked(frame.subject) ? relays.begin(now, peer, frame.serial, frame.subject) : undefined
+        if (serial === undefined) return send(peer, { type: 'relayed', serial: frame.serial, alive: false })
+        return send(frame.subject, { type: 'probe', serial })
+      }
       case 'relayed':
-        return prober.relayed(now, frame.serial, frame.alive)
+        return detector.relayed(now, frame.serial, frame.alive)
       case 'digest':
         for (const answer of keysFor(table, frame.digests)) send(peer, answer)
         return
       case 'keys': {
-        const { give, want } = compare(table, frame)
-        for (const answer of itemFrames(table, give.members, give.documents)) send(peer, answer)
-        if (want.members.length + want.documents.length > 0)
-          send(peer, { type: 'want', members: want.members, documents: want.documents })
+        pull(now, peer, frame)
+        const offer = offerFor(table, frame)
+        if (offer !== undefined) send(peer, offer)
         return
       }
+      case 'offer':
+        return pull(now, peer, frame)
       case 'want':
-        for (const answer of itemFrames(table, frame.members, frame.documents)) send(peer, answer)
+        for (const answer of itemFrames(table, frame)) send(peer, answer)
         return
-      case 'items':
-        for (const [kind, bytes] of frame.items) {
-          const item = init.open(kind, bytes)
-          // What was news here is news to those behind us.
-          if (item !== undefined && take(now, item)) publish(kind, bytes)
-        }
+      case 'items': {
+        takeItems(now, peer, frame.items)
+        const want = frame.last ? puller.answered(now, peer) : undefined
+        if (want !== undefined) send(peer, want)
         return
+      }
       default:
         return frame satisfies never
     }
   }
-
-  const expireRelays = (now: Millis): void => {
-    for (const [serial, relay] of relaying) {
-      if (now < relay.until) continue
-      relaying.delete(serial)
-      send(relay.asker, { type: 'relayed', serial: relay.serial, alive: false })
-    }
+  /** Whoever speaks to us while others doubt it is told, so that it can refute: SWIM's buddy system, for any frame. */
+  const tellDoubted = (now: Millis, peer: NodeId): void => {
+    const member = roster.members.get(peer)
+    if (member === undefined || member.doubts.size === 0 || now - member.toldAt < TELL_EVERY) return
+    member.toldAt = now
+    send(peer, { type: 'items', items: suspicionItems(member.entry), last: false })
   }
 
   // ---- inputs ----
 
-  const wake = (now: Millis, late: number): void => {
-    awareness.loopDelay(late)
-    if (now - askedToWake > 2 * profile.probeInterval) {
-      // We stood still, not they: nobody is judged by what we did not hear meanwhile.
-      prober.forget(now)
-      for (const node of suspects) {
-        const member = table.members.get(node)!
-        member.suspectedAt = millis(Math.max(member.suspectedAt, now - profile.probeInterval))
-      }
-    }
-    prober.wake(now)
-    dialer.wake(now)
-    expireRelays(now)
-    settle(now)
-    if (vitalsDue !== null && now >= vitalsDue) sayVitals(now)
+  const sync = (now: Millis): void => {
     if (now >= syncAt) {
-      syncAt = millis(now + profile.syncInterval / 2 + random.int(profile.syncInterval))
-      const peer = random.pick([...dialer.links()])
-      if (peer !== undefined) send(peer, digestFrame(table))
+      syncAt = now + profile.syncInterval / 2 + random.int(profile.syncInterval)
+      const peer = random.pick([...redial.links().keys()])
+      if (peer !== undefined) sendDigest(peer)
     }
-    if (now >= reapAt) reap(now)
-    if (peersDue !== null && now >= peersDue) {
-      peersDue = null
-      const peers = new Map(knownAddresses)
-      for (const member of table.members.values())
-        if (member.id !== self && member.status !== 'left') peers.set(member.id, member.record.body.addresses)
-      effects.push({ type: 'peers', peers: [...peers] })
+    if (eager === undefined || now < eager.at) return
+    if (puller.busy(now)) {
+      eager.at = millis(now + EAGER)
+      return
     }
+    const { sources } = eager
+    eager = undefined
+    for (const peer of redial.links().keys()) if (sources.size > 1 || !sources.has(peer)) sendDigest(peer)
+  }
+  const wake = (now: Millis): void => {
+    detector.wake(now)
+    redial.wake(now)
+    for (const { asker, serial } of relays.expired(now)) send(asker, { type: 'relayed', serial, alive: false })
+    sync(now)
+    const peers = book.due(now)
+    if (peers !== undefined) effects.push({ type: 'peers', peers })
+  }
+  /** Standing still, we heard nothing: it was us, not they, and nobody is judged by it. */
+  const resume = (now: Millis, stoodStill: number): void => {
+    detector.forget(now)
+    judge.postpone(now, stoodStill + profile.probeInterval)
+  }
+  const linkCountChanged = (before: number): void => {
+    if ((before === 0) !== (redial.links().size === 0)) turn += 1
   }
 
-  let stepNow = init.now
   const handle = (now: Millis, input: Input): void => {
+    const linksBefore = redial.links().size
     switch (input.type) {
       case 'wake':
-        return wake(now, input.late)
+        armedAt = undefined
+        awareness.loopDelay(input.late)
+        return wake(now)
       case 'linkUp': {
-        const known = dialer.linked(input.peer)
-        dialer.linkUp(now, input.peer)
-        heard(now, input.peer)
-        if (!known) send(input.peer, digestFrame(table))
+        if (revoked.has(input.peer)) return void effects.push({ type: 'disconnect', peer: input.peer })
+        const known = redial.linked(input.peer)
+        redial.linkUp(now, input.peer)
+        roster.heard(now, input.peer)
+        linkCountChanged(linksBefore)
+        if (!known) sendDigest(input.peer)
         return
       }
       case 'linkDown':
-        return dialer.linkDown(now, input.peer)
+        redial.linkDown(now, input.peer)
+        puller.drop(input.peer)
+        return linkCountChanged(linksBefore)
       case 'dialFailed':
-        dialer.failed(now, input.peer, input.addresses)
-        if (input.refused && input.peer !== undefined && overlay.mayObserve(self, input.peer))
+        redial.failed(now, input.peer, input.addresses)
+        if (
+          input.refused &&
+          input.peer !== undefined &&
+          redial.lostLately(now, input.peer) &&
+          overlay.mayObserve(self, input.peer)
+        )
           suspect(input.peer, 'refused')
         return
       case 'frame':
-        heard(now, input.peer)
+        if (revoked.has(input.peer)) return
+        roster.heard(now, input.peer)
         try {
           takeFrame(now, input.peer, decodeFrame(input.frame))
         } catch (error) {
           if (!(error instanceof FleetError)) throw error
-          effects.push({ type: 'misbehaved', peer: input.peer, reason: toFleetError(error).message })
+          effects.push({ type: 'misbehaved', peer: input.peer, reason: error.message })
         }
-        return
+        return tellDoubted(now, input.peer)
       case 'heard':
-        return heard(now, input.peer)
+        return roster.heard(now, input.peer)
       case 'gossip':
-        take(now, input.heard)
+        take(now, [input.heard])
         return
       case 'join':
-        if (input.peer !== self) dialer.seek(now, input.peer, input.addresses)
+        if (input.peer !== self && (input.peer === undefined || !revoked.has(input.peer)))
+          redial.seek(now, input.peer, input.addresses)
         return
       case 'record':
-        own = { ...own, ...input.change }
-        wantedCache = null
-        subjectsCache = null
-        return sayRecord(now)
+        turn += 1
+        return voice.change(now, input.change)
       case 'vitals':
-        ownVitals = input.vitals
-        vitalsDue = millis(
-          Math.min(vitalsDue ?? Number.POSITIVE_INFINITY, Math.max(now, vitalsSentAt + profile.vitalsInterval)),
-        )
-        if (now >= vitalsDue) sayVitals(now)
-        return
+        return voice.setVitals(now, input.vitals)
       case 'document':
-        if (table.addDocument({ id: documentId(input.bytes), bytes: input.bytes })) publish('document', input.bytes)
+        if (table.addDocument(documentId(input.bytes), input.bytes)) publish('document', input.bytes)
         return
-      case 'revoked': {
+      case 'forget':
+        table.removeDocument(input.id)
+        return decline(now, input.id, FORGOTTEN_FOR)
+      case 'revoked':
         revoked.add(input.node)
-        const member = table.members.get(input.node)
-        if (member !== undefined) {
-          suspects.delete(input.node)
-          overlay.remove(input.node)
-          wantedCache = null
-          subjectsCache = null
-          notify('leave', member)
-          table.remove(input.node)
-        }
-        knownAddresses.delete(input.node)
-        if (dialer.linked(input.node)) effects.push({ type: 'disconnect', peer: input.node })
+        roster.expel(now, input.node)
+        if (redial.linked(input.node)) effects.push({ type: 'disconnect', peer: input.node })
         return
-      }
       case 'leave': {
-        leaving = true
-        sayRecord(now)
+        turn += 1
+        voice.leave(now)
+        speak(now)
         // Gossip may need its heartbeat; the neighbours hear it at once.
-        const items: Frame = { type: 'items', items: [['record', table.members.get(self)!.record.bytes]] }
-        for (const peer of dialer.links()) send(peer, items)
+        const goodbye: Item = ['record', table.entries.get(self)!.record.bytes]
+        for (const peer of redial.links().keys()) send(peer, { type: 'items', items: [goodbye], last: false })
         return
       }
       default:
@@ -513,87 +460,74 @@ export function createMembership(init: MembershipInit): Membership {
     }
   }
 
-  const nextWake = (now: Millis): Millis => {
-    let at: number = Math.min(
-      prober.nextAt(),
-      dialer.nextAt(),
-      syncAt,
-      reapAt,
-      vitalsDue ?? Number.POSITIVE_INFINITY,
-      peersDue ?? Number.POSITIVE_INFINITY,
+  const nextWake = (now: Millis): Millis =>
+    millis(
+      Math.max(
+        now + 5,
+        Math.min(
+          detector.nextAt(),
+          redial.nextAt(),
+          roster.nextAt(),
+          relays.nextAt(),
+          voice.nextAt(),
+          book.nextAt(),
+          syncAt,
+          eager?.at ?? Number.POSITIVE_INFINITY,
+        ),
+      ),
     )
-    for (const node of suspects) at = Math.min(at, failsAt(table.members.get(node)!))
-    for (const relay of relaying.values()) at = Math.min(at, relay.until)
-    return millis(Math.max(at, now + 10))
-  }
 
-  // ---- what others see ----
-
-  const view = (member: Member): MemberView => {
-    const { record, vitals } = member
-    return {
-      id: member.id,
-      name: record.body.name,
-      addresses: record.body.addresses,
-      status: member.status,
-      class: record.body.class,
-      zone: record.body.zone,
-      group: record.body.group,
-      tags: record.body.tags,
-      epoch: record.body.epoch,
-      version: record.body.version,
-      layers: vitals?.body.layers ?? [],
-      health: vitals?.body.health ?? 'unknown',
-      reason: vitals?.body.reason ?? '',
-      taint: vitals?.body.taint ?? [],
-      images: vitals?.body.images ?? [],
-      rttMs: member.rtt ?? null,
-      since: member.since,
-    }
-  }
-
-  sayRecord(init.now)
-  effects = []
+  for (const node of book.nodes()) overlay.put(node, 'lost')
+  speak(init.now)
 
   return {
     step(now, input) {
       effects = []
       stepNow = now
+      if (now - askedToWake > 2 * profile.probeInterval) resume(now, now - askedToWake)
+      else if (input.type === 'heard') {
+        // Every byte from a peer comes by here: nothing that needs a conclusion.
+        roster.heard(now, input.peer)
+        return effects
+      }
       handle(now, input)
-      settle(now)
+      speak(now)
+      roster.wake(now)
       askedToWake = nextWake(now)
-      effects.push({ type: 'wakeAt', at: askedToWake })
+      if (askedToWake !== armedAt) {
+        armedAt = askedToWake
+        effects.push({ type: 'wakeAt', at: millis(askedToWake) })
+      }
       return effects
     },
-    members: () => [...table.members.values()].map(view),
+    members: () => [...roster.members.values()].filter(member => !member.reaped).map(viewOf),
     member(node) {
-      const member = table.members.get(node)
-      return member === undefined ? undefined : view(member)
+      const member = roster.members.get(node)
+      return member === undefined || member.reaped ? undefined : viewOf(member)
     },
-    links: () => [...dialer.links()],
+    links: () => [...redial.links().keys()],
+    neighbours: () => [...neighbours()],
     news(item) {
       switch (item.kind) {
         case 'record': {
-          const known = table.members.get(item.statement.body.node)?.record.body
-          const { epoch: theirs, seq: version } = item.statement.body
-          return known === undefined || theirs > known.epoch || (theirs === known.epoch && version > known.seq)
+          const known = table.entries.get(item.statement.body.node)
+          return (
+            !revoked.has(item.statement.body.node) &&
+            (known === undefined || compareRecords(item.statement, known.record) > 0)
+          )
         }
         case 'vitals': {
-          const member = table.members.get(item.statement.body.node)
-          const known = member?.vitals?.body
-          const { epoch: theirs, seq: version } = item.statement.body
+          const known = table.entries.get(item.statement.body.node)?.vitals
           return (
-            member !== undefined &&
-            (known === undefined || theirs > known.epoch || (theirs === known.epoch && version > known.seq))
+            !revoked.has(item.statement.body.node) && (known === undefined || compareVitals(item.statement, known) > 0)
           )
         }
         case 'suspicion': {
-          const member = table.members.get(item.statement.body.subject)
+          const known = table.entries.get(item.statement.body.subject)
           return (
-            member !== undefined &&
-            member.record.body.epoch === item.statement.body.epoch &&
-            member.record.body.seq === item.statement.body.seq &&
-            !member.suspicions.has(item.observer)
+            known !== undefined &&
+            !refutes(known.record, item.statement) &&
+            known.suspicions.get(item.observer)?.id !== item.statement.id
           )
         }
         case 'document':
@@ -602,32 +536,49 @@ export function createMembership(init: MembershipInit): Membership {
           return item satisfies never
       }
     },
-    knows: node => table.members.has(node) && !revoked.has(node),
+    knows: node => roster.members.has(node),
     stats() {
-      let alive = 0
-      let failed = 0
-      let left = 0
-      for (const member of table.members.values()) {
-        if (member.status === 'alive' || member.status === 'suspect') alive += 1
-        else if (member.status === 'failed') failed += 1
-        else if (member.status === 'left') left += 1
+      const count = { alive: 0, failed: 0, left: 0 }
+      for (const { status, reaped } of roster.members.values()) {
+        if (reaped) continue
+        if (status === 'alive' || status === 'suspect') count.alive += 1
+        else if (status === 'failed' || status === 'left') count[status] += 1
       }
-      return { healthScore: awareness.score, alive, failed, left, documents: table.documents.size }
+      const { documents, documentBytes } = table.stats()
+      return { healthScore: awareness.score, ...count, documents, documentBytes }
     },
     invariants() {
       const broken: string[] = []
-      for (const member of table.members.values()) {
-        if (revoked.has(member.id)) broken.push(`${member.id} was revoked and is a member`)
-        if (overlay.has(member.id) !== steady(member))
-          broken.push(`${member.id} is ${member.status} and ${overlay.has(member.id) ? 'on' : 'not on'} the rings`)
-        if (member.status === 'suspect' && member.suspicions.size === 0)
-          broken.push(`${member.id} is suspect with nobody suspecting it`)
-        if (member.record.body.class === 'intermittent' && member.status === 'failed')
-          broken.push(`${member.id} is intermittent and failed`)
+      if (roster.members.size !== table.entries.size) broken.push('the table and the roster do not name the same nodes')
+      for (const { id, entry, status, doubts } of roster.members.values()) {
+        const { class: kind, presence } = entry.record.body
+        const steady = kind !== 'intermittent' && (status === 'alive' || status === 'suspect')
+        if (revoked.has(id)) broken.push(`${id} was revoked and is a member`)
+        if (overlay.has(id) !== steady)
+          broken.push(`${id} is ${status} and ${overlay.has(id) ? 'on' : 'not on'} the rings`)
+        if ((status === 'suspect' || status === 'failed') && doubts.size === 0)
+          broken.push(`${id} is ${status} with nobody suspecting it`)
+        if (kind === 'intermittent' && (status === 'failed' || status === 'suspect'))
+          broken.push(`${id} is intermittent and ${status}`)
+        if ((status === 'left') !== (presence === 'left')) broken.push(`${id} is ${status} and says ${presence}`)
       }
-      if (table.members.get(self)?.status !== (leaving ? 'left' : 'alive'))
-        broken.push('this node does not see itself as it is')
+      const status = roster.members.get(self)?.status
+      if (status !== (voice.leaving ? 'left' : 'alive')) broken.push('this node does not see itself as it is')
       return broken
     },
+  }
+}
+
+const subjectOf = (item: Heard): NodeId | undefined => {
+  switch (item.kind) {
+    case 'record':
+    case 'vitals':
+      return item.statement.body.node
+    case 'suspicion':
+      return item.statement.body.subject
+    case 'document':
+      return undefined
+    default:
+      return item satisfies never
   }
 }

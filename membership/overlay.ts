@@ -1,113 +1,121 @@
 import { type NodeId, sha256 } from '../protocol/index.ts'
+import { createRings, type Place, placeOf, RINGS } from './rings.ts'
 
-/** Rings of the overlay. Each gives a node one successor and one predecessor; five make a random 10-regular graph, an expander. */
-export const RINGS = 5
-/** Views differ for a moment after every change: somebody this close before a node on a ring may be its observer in his. */
-const OBSERVER_TOLERANCE = 4
+/**
+ * Views differ for a moment after every change: somebody at most this far before a node on a ring may be its observer
+ * in his own view.
+ */
+const OBSERVER_TOLERANCE = 2 * RINGS
 /** How many members a node that is no part of the rings attaches to. */
 const ATTACHMENTS = 3
 
-interface Place {
-  readonly position: number
-  readonly node: NodeId
-}
-
-/** K seeded hash rings over the live members (DESIGN §4). Who observes whom, and who is connected to whom, follows from them. */
+/** Who observes whom and who is connected to whom: K hash rings over the live members (DESIGN §4), as seen by `self`. */
 export interface Overlay {
-  add(node: NodeId): void
-  remove(node: NodeId): void
+  /** Puts a node on the rings, among the lost, or nowhere. */
+  put(node: NodeId, role: 'live' | 'lost' | 'none'): void
   has(node: NodeId): boolean
+  isLost(node: NodeId): boolean
+  /** Live members, with ourselves. */
   readonly size: number
-  /** The next on each ring: whom `node` observes. */
-  successors(node: NodeId): readonly NodeId[]
-  /** Successors and predecessors on all rings; everybody while they are few. */
-  neighbours(node: NodeId): readonly NodeId[]
+  /** Grows with every change, so that what is derived can be kept until then. */
+  readonly version: number
+  /** The next on each ring: whom we observe. */
+  successors(): readonly NodeId[]
+  /** Successors and predecessors on all rings; everybody while they are few. Whom to keep a link to. */
+  neighbours(): readonly NodeId[]
   /** For a node outside the rings: three members by rendezvous hash (Thaler and Ravishankar, 1998). */
-  attachments(node: NodeId): readonly NodeId[]
-  /** True when `observer` may be assigned to observe `subject`, also when the subject is no longer on the rings. */
+  attachments(): readonly NodeId[]
+  /**
+   * The lost that would be our neighbours if they were back: ours to keep calling. Between them the live members cover every
+   * lost one, and each is called by at most 2K, however large the fleet is. All of them when we are alone.
+   */
+  lostNearby(): readonly NodeId[]
+  /** True when `observer` may be assigned to observe `subject`; either may be gone from the rings by now. */
   mayObserve(observer: NodeId, subject: NodeId): boolean
 }
 
-export function createOverlay(): Overlay {
-  const rings: Place[][] = Array.from({ length: RINGS }, () => [])
-  const positions = new Map<NodeId, readonly number[]>()
-  const members = new Set<NodeId>()
+export function createOverlay(self: NodeId): Overlay {
+  const live = createRings()
+  const lost = createRings()
+  const places = new Map<NodeId, Place>()
+  const scores = new Map<NodeId, string>()
+  const here = placeOf(self)
+  let version = 0
 
-  const placesOf = (node: NodeId): readonly number[] => {
-    let known = positions.get(node)
+  const place = (node: NodeId): Place => (node === self ? here : (places.get(node) ?? placeOf(node)))
+  const adjacent = (sides: readonly ('after' | 'before')[]): readonly NodeId[] => {
+    const found = new Set<NodeId>()
+    for (let ring = 0; ring < RINGS; ring++)
+      for (const side of sides) {
+        const other = live[side](here, ring)
+        if (other !== undefined) found.add(other.node)
+      }
+    return [...found]
+  }
+  const score = (node: NodeId): string => {
+    let known = scores.get(node)
     if (known === undefined) {
-      known = Array.from({ length: RINGS }, (_, ring) =>
-        Number.parseInt(sha256(Buffer.from(`ring ${ring} ${node}`)).slice(0, 12), 16),
-      )
-      positions.set(node, known)
+      known = sha256(Buffer.from(`fleetd attach ${self} ${node}`))
+      scores.set(node, known)
     }
     return known
   }
-  /** Index of the first place at or after this one. */
-  const find = (ring: readonly Place[], position: number, node: NodeId): number => {
-    let low = 0
-    let high = ring.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      const place = ring[middle]!
-      if (place.position < position || (place.position === position && place.node < node)) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-  const around = (node: NodeId, offsets: readonly number[]): readonly NodeId[] => {
-    const found = new Set<NodeId>()
-    for (const [index, ring] of rings.entries()) {
-      if (ring.length === 0) continue
-      const at = find(ring, placesOf(node)[index]!, node)
-      const present = ring[at]?.node === node
-      for (const offset of offsets) {
-        // An absent node sits between two places: its successor is the one at `at`.
-        const step = offset > 0 && !present ? offset - 1 : offset
-        found.add(ring[(((at + step) % ring.length) + ring.length) % ring.length]!.node)
-      }
-    }
-    found.delete(node)
-    return [...found]
-  }
 
   return {
-    get size() {
-      return members.size
-    },
-    has: node => members.has(node),
-    add(node) {
-      if (members.has(node)) return
-      members.add(node)
-      for (const [index, ring] of rings.entries()) {
-        const position = placesOf(node)[index]!
-        ring.splice(find(ring, position, node), 0, { position, node })
+    put(node, role) {
+      const before = live.has(node) ? 'live' : lost.has(node) ? 'lost' : 'none'
+      if (before === role) return
+      version += 1
+      const where = place(node)
+      if (before === 'live') live.remove(where)
+      if (before === 'lost') lost.remove(where)
+      if (role === 'none') {
+        places.delete(node)
+        scores.delete(node)
+        return
       }
+      places.set(node, where)
+      ;(role === 'live' ? live : lost).add(where)
     },
-    remove(node) {
-      if (!members.delete(node)) return
-      for (const [index, ring] of rings.entries()) ring.splice(find(ring, placesOf(node)[index]!, node), 1)
-      positions.delete(node)
+    has: node => live.has(node),
+    isLost: node => lost.has(node),
+    get size() {
+      return live.size
     },
-    successors: node => around(node, [1]),
-    neighbours: node =>
-      members.size <= 2 * RINGS + 1 ? [...members].filter(other => other !== node) : around(node, [1, -1]),
-    attachments(node) {
-      const score = (other: NodeId): string => sha256(Buffer.from(`attach ${node} ${other}`))
-      return [...members]
-        .filter(other => other !== node)
-        .map(other => ({ other, score: score(other) }))
-        .sort((a, b) => (a.score < b.score ? -1 : 1))
-        .slice(0, ATTACHMENTS)
-        .map(({ other }) => other)
+    get version() {
+      return version
+    },
+    successors: () => adjacent(['after']),
+    neighbours: () =>
+      live.size <= 2 * RINGS + 1 ? [...live.nodes()].filter(node => node !== self) : adjacent(['after', 'before']),
+    attachments() {
+      const best: NodeId[] = []
+      for (const node of live.nodes()) {
+        if (node === self) continue
+        const index = best.findIndex(other => score(node) < score(other))
+        if (index >= 0) best.splice(index, 0, node)
+        else if (best.length < ATTACHMENTS) best.push(node)
+        if (best.length > ATTACHMENTS) best.pop()
+      }
+      return best
+    },
+    lostNearby() {
+      const found = new Set<NodeId>()
+      if (lost.size === 0) return []
+      for (let ring = 0; ring < RINGS; ring++) {
+        const previous = live.before(here, ring) ?? here
+        const next = live.after(here, ring) ?? here
+        for (const node of lost.between(previous, here, ring)) found.add(node)
+        for (const node of lost.between(here, next, ring)) found.add(node)
+      }
+      return [...found]
     },
     mayObserve(observer, subject) {
-      if (!members.has(observer) || observer === subject) return false
-      return rings.some((ring, index) => {
-        const from = find(ring, placesOf(observer)[index]!, observer)
-        const to = find(ring, placesOf(subject)[index]!, subject)
-        return (((to - from) % ring.length) + ring.length) % ring.length <= OBSERVER_TOLERANCE
-      })
+      if (observer === subject) return false
+      const from = place(observer)
+      const to = place(subject)
+      for (let ring = 0; ring < RINGS; ring++) if (live.distance(from, to, ring) <= OBSERVER_TOLERANCE) return true
+      return false
     },
   }
 }

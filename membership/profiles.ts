@@ -1,37 +1,40 @@
 /** Timing of the membership machine. All lengths of time in milliseconds. */
 export interface Profile {
   /**
-   * How often an observer makes sure of each node that it observes. Detection of a silent node takes about two of these plus
-   * the suspicion timeout; a node that was heard meanwhile, in whatever way, costs nothing. SWIM's protocol period T'.
+   * How often an observer makes sure of each node that it observes. A node that was heard meanwhile, in whatever way, is not
+   * asked. Shorter finds silent nodes sooner (about two of these and the suspicion timeout) for more frames: SWIM's period T'.
    */
   readonly probeInterval: number
-  /** How long a direct probe may take before two others are asked to try: the 99th percentile of a round trip, generously. Multiplied by (health score + 1). */
+  /**
+   * How long a direct probe may take before two others are asked to try: the 99th percentile of a round trip, generously.
+   * Multiplied by (health score + 1). Shorter asks others needlessly; longer than half the interval makes rounds overlap.
+   */
   readonly probeTimeout: number
-  /** How many others are asked. Each one more makes a false suspicion through one bad path less likely, for two frames each. SWIM's k. */
+  /** How many others are asked. Each one more makes a suspicion through one bad path less likely, for four frames. SWIM's k. */
   readonly relays: number
   /**
-   * The shortest suspicion lasts mult * max(1, log10 N) * probeInterval: the time a refutation needs to get around. Larger means
-   * fewer healthy nodes failed, and crashes without evidence found later.
+   * The shortest suspicion lasts mult * max(1, log10 N) * probeInterval: the time that a refutation needs to get around. Larger
+   * means fewer healthy nodes failed, and silent ones found later.
    */
   readonly suspicionMult: number
   /** The longest lasts this many times the shortest: what a lone observer has to wait. Confirmations take it down (Lifeguard §IV-B). */
   readonly suspicionMaxMult: number
   /**
-   * How long a suspicion with evidence `refused` lasts, whatever N: the host itself said that nothing listens there. Long
-   * enough for a refutation by a daemon that was only restarted to come first.
+   * How long a suspicion with evidence `refused` lasts, whatever N: the host itself said that nothing listens there. Has to
+   * cover one gossip round trip, and may cover a daemon's restart, which then nobody takes for a failure.
    */
   readonly refusedGrace: number
-  /** How often a random neighbour is compared with. Bounds how long a statement that gossip lost stays lost. */
+  /** How often a random neighbour is compared with, give or take half. Bounds how long a statement that gossip lost stays lost. */
   readonly syncInterval: number
-  /** Waits between attempts to reach a wanted neighbour: from the first, doubling to the last, with jitter. */
+  /** Waits between attempts to reach a peer: from the first, doubling to the last, each with jitter down to half. The last bounds how long a healed partition stays unnoticed. */
   readonly redialFirst: number
   readonly redialLast: number
-  /** How often one random failed member is tried: what heals partitions of any length. */
-  readonly reviveInterval: number
-  /** How long a connection that the overlay does not want any more is kept, so that a passing change of it costs nothing. */
+  /** How long a connection that the overlay does not want is kept, so that a passing change of it costs no reconnection. */
   readonly unwantedGrace: number
   /** Own vitals are gossiped at most this often; the last of a burst always is. */
   readonly vitalsInterval: number
+  /** An intermittent member says that it is here this often, and is away when twice as much has passed in silence. */
+  readonly beat: number
 }
 
 /** Members on one network, with round trips of a few milliseconds. */
@@ -44,11 +47,11 @@ export function lan(): Profile {
     suspicionMaxMult: 6,
     refusedGrace: 700,
     syncInterval: 30_000,
-    redialFirst: 250,
-    redialLast: 30_000,
-    reviveInterval: 5_000,
+    redialFirst: 1_000,
+    redialLast: 65_000,
     unwantedGrace: 30_000,
     vitalsInterval: 1_000,
+    beat: 60_000,
   }
 }
 
@@ -57,12 +60,10 @@ export function wan(): Profile {
   return {
     ...lan(),
     probeInterval: 5_000,
-    probeTimeout: 3_000,
+    probeTimeout: 2_500,
     suspicionMult: 6,
     refusedGrace: 2_000,
     syncInterval: 60_000,
-    redialLast: 65_000,
-    reviveInterval: 15_000,
   }
 }
 
@@ -74,8 +75,8 @@ export function local(): Profile {
     suspicionMult: 3,
     refusedGrace: 500,
     syncInterval: 15_000,
+    redialFirst: 250,
     redialLast: 5_000,
-    reviveInterval: 2_000,
     unwantedGrace: 10_000,
     vitalsInterval: 200,
   }

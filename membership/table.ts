@@ -1,170 +1,254 @@
-import type { Digest, Millis, NodeId, NodeRecord, Statement, Suspicion, Vitals } from '../protocol/index.ts'
+import type { Digest, NodeId, NodeRecord, Statement, Suspicion, Vitals } from '../protocol/index.ts'
 import { sha256 } from '../protocol/index.ts'
-import { BUCKETS, type Key } from './frames.ts'
+import { BUCKETS, type Key, type Rank } from './frames.ts'
 
-export type Status = 'alive' | 'suspect' | 'failed' | 'left' | 'away' | 'overdue'
+/** What a full table refuses. Bounds what a hostile member can make all others keep. */
+export const MAX_MEMBERS = 20_000
+const MAX_DOCUMENTS = 20_000
+const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+/** Suspicions kept of one subject: K rings of 2K predecessors, and some. Past it those of the smallest observer ids stay. */
+const MAX_SUSPICIONS = 64
+/** Statements about nodes whose record has not come yet are kept for this many. */
+const MAX_ORPHANS = 1_024
 
-/** All that is known of one member. */
-export interface Member {
-  readonly id: NodeId
-  record: Statement<NodeRecord>
-  vitals: Statement<Vitals> | undefined
-  /** Those against this very version of the record, by observer. A newer record refutes them all. */
-  suspicions: Map<NodeId, Statement<Suspicion>>
-  status: Status
-  /** When it came into this status. */
-  since: Millis
-  /** When the first suspicion was heard; with their number it says when the member counts as failed. */
-  suspectedAt: Millis
-  /** When anything of it was last heard, from itself or through others. */
-  heardAt: Millis
-  /** Smoothed round trip of probes, milliseconds. */
-  rtt: number | undefined
-  bucket: number
-  digest: readonly [number, number]
+/** All that was said of one member. */
+export interface Entry {
+  readonly node: NodeId
+  readonly record: Statement<NodeRecord>
+  readonly vitals: Statement<Vitals> | undefined
+  /** By observer, none older than the record; those against this very version count. */
+  readonly suspicions: ReadonlyMap<NodeId, Statement<Suspicion>>
+  readonly bucket: number
 }
 
-/** An opaque signed document that only ever adds to a set. */
-export interface Document {
-  readonly id: Digest
-  readonly bytes: Uint8Array
-}
-
-/** The members and documents that this node knows, as a set that merges, with digests to compare it by. */
+/**
+ * The statements that this node holds, as a join-semilattice: of each node the newest record and vitals, of each
+ * observer its newest word on each subject. Merging is commutative, associative and idempotent, so members that
+ * have seen the same statements hold the same table, whatever the order. Digests by bucket tell where two differ.
+ */
 export interface Table {
-  readonly members: ReadonlyMap<NodeId, Member>
-  readonly documents: ReadonlyMap<Digest, Document>
-  /** Takes a record unless what is known is as new. */
-  mergeRecord(statement: Statement<NodeRecord>, now: Millis): Member | undefined
-  mergeVitals(statement: Statement<Vitals>, now: Millis): Member | undefined
-  /** Takes a suspicion of the version of the record that is known. */
-  mergeSuspicion(statement: Statement<Suspicion>, observer: NodeId, now: Millis): Member | undefined
-  addDocument(document: Document): boolean
+  readonly entries: ReadonlyMap<NodeId, Entry>
+  readonly documents: ReadonlyMap<Digest, Uint8Array>
+  /** Each merge is true when it changed something that is held. */
+  mergeRecord(statement: Statement<NodeRecord>): boolean
+  mergeVitals(statement: Statement<Vitals>): boolean
+  mergeSuspicion(statement: Statement<Suspicion>, observer: NodeId): boolean
+  addDocument(id: Digest, bytes: Uint8Array): boolean
   removeDocument(id: Digest): void
   remove(node: NodeId): void
+  /** Two 32-bit numbers a bucket: the exclusive or of the ids of the statements in it. */
   digests(): readonly number[]
-  keys(buckets: readonly number[]): { members: Key[]; documents: Digest[] }
+  /** What is held in a bucket. */
+  keys(bucket: number): { members: Key[]; documents: Digest[] }
+  key(node: NodeId): Key | undefined
+  stats(): { documents: number; documentBytes: number; orphans: number }
 }
 
-/** Orders versions; a tie between different statements of one version goes to the greater id, so that all settle on the same. */
-export function compareVersions(
-  a: Statement<{ epoch: number; seq: number }>,
-  b: Statement<{ epoch: number; seq: number }>,
-): number {
-  return a.body.epoch - b.body.epoch || a.body.seq - b.body.seq || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+/** Orders records of one node: by epoch; within one, having left is final; then by seq, and at last by id, so that all settle on the same of two that claim one version. */
+export function compareRecords(a: Statement<NodeRecord>, b: Statement<NodeRecord>): number {
+  return (
+    a.body.epoch - b.body.epoch ||
+    Number(a.body.presence === 'left') - Number(b.body.presence === 'left') ||
+    a.body.seq - b.body.seq ||
+    compareIds(a.id, b.id)
+  )
 }
 
-const bucketOf = (key: string): number => (fnv(key, 0) >>> 0) % BUCKETS
-
-/** FNV-1a, 32 bits: enough to tell two honest sets apart, and anybody who could forge a collision could as well withhold. */
-function fnv(text: string, seed: number): number {
-  let hash = 0x811c9dc5 ^ seed
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return hash | 0
+export function compareVitals(a: Statement<Vitals>, b: Statement<Vitals>): number {
+  return a.body.epoch - b.body.epoch || a.body.seq - b.body.seq || compareIds(a.id, b.id)
 }
+
+/** Orders what one observer says of one subject: by the subject's version, then by how strong the evidence is. */
+export function compareSuspicions(a: Statement<Suspicion>, b: Statement<Suspicion>): number {
+  return (
+    a.body.epoch - b.body.epoch ||
+    a.body.seq - b.body.seq ||
+    Number(a.body.evidence === 'refused') - Number(b.body.evidence === 'refused') ||
+    compareIds(a.id, b.id)
+  )
+}
+
+/** True when the record refutes the suspicion: its author said something since. */
+export function refutes(record: Statement<NodeRecord>, { body }: Statement<Suspicion>): boolean {
+  const { epoch, seq, presence } = record.body
+  return body.epoch < epoch || (body.epoch === epoch && (presence === 'left' || body.seq < seq))
+}
+
+/** True for a suspicion of exactly the version that is known; one of a newer version waits for that. */
+export const counts = (record: Statement<NodeRecord>, { body }: Statement<Suspicion>): boolean =>
+  body.epoch === record.body.epoch && body.seq === record.body.seq && record.body.presence === 'here'
+
+const compareIds = (a: Digest, b: Digest): number => (a < b ? -1 : a > b ? 1 : 0)
+
+interface Held {
+  record: Statement<NodeRecord> | undefined
+  vitals: Statement<Vitals> | undefined
+  suspicions: Map<NodeId, Statement<Suspicion>>
+}
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+type MutableEntry = Mutable<Entry> & { suspicions: Map<NodeId, Statement<Suspicion>> }
 
 export function createTable(): Table {
-  const members = new Map<NodeId, Member>()
-  const documents = new Map<Digest, Document>()
+  const entries = new Map<NodeId, MutableEntry>()
+  const orphans = new Map<NodeId, Held>()
+  const documents = new Map<Digest, Uint8Array>()
   const sums = new Int32Array(2 * BUCKETS)
+  const membersIn: Set<NodeId>[] = Array.from({ length: BUCKETS }, () => new Set())
+  const documentsIn: Set<Digest>[] = Array.from({ length: BUCKETS }, () => new Set())
+  let documentBytes = 0
+  let digests: readonly number[] | undefined
 
-  const toggle = (bucket: number, [a, b]: readonly [number, number]): void => {
-    sums[2 * bucket] = sums[2 * bucket]! ^ a
-    sums[2 * bucket + 1] = sums[2 * bucket + 1]! ^ b
+  /** Puts a statement into the sum of its bucket, or takes it out: that is the same. */
+  const toggle = (bucket: number, id: Digest | undefined): void => {
+    if (id === undefined) return
+    sums[2 * bucket] = sums[2 * bucket]! ^ word(id, 0)
+    sums[2 * bucket + 1] = sums[2 * bucket + 1]! ^ word(id, 1)
+    digests = undefined
   }
-  const pair = (text: string): readonly [number, number] => [fnv(text, 1), fnv(text, 0x5bd1e995)]
-  const refresh = (member: Member): void => {
-    toggle(member.bucket, member.digest)
-    const { record, vitals, suspicions } = member
-    member.digest = pair(`${record.id}|${vitals?.id ?? ''}|${[...suspicions.keys()].sort().join(',')}`)
-    toggle(member.bucket, member.digest)
+  const orphan = (node: NodeId): Held => {
+    let held = orphans.get(node)
+    if (held === undefined) {
+      held = { record: undefined, vitals: undefined, suspicions: new Map() }
+      orphans.set(node, held)
+      if (orphans.size > MAX_ORPHANS) orphans.delete(orphans.keys().next().value!)
+    }
+    return held
   }
+  const putSuspicion = (
+    suspicions: Map<NodeId, Statement<Suspicion>>,
+    observer: NodeId,
+    statement: Statement<Suspicion>,
+  ): { added: boolean; dropped: Statement<Suspicion> | undefined } => {
+    const known = suspicions.get(observer)
+    if (known !== undefined && compareSuspicions(statement, known) <= 0) return { added: false, dropped: undefined }
+    suspicions.set(observer, statement)
+    if (known !== undefined || suspicions.size <= MAX_SUSPICIONS) return { added: true, dropped: known }
+    const last = [...suspicions.keys()].sort().at(-1)!
+    const dropped = suspicions.get(last)!
+    suspicions.delete(last)
+    return { added: last !== observer, dropped: last === observer ? undefined : dropped }
+  }
+  const dropRefuted = (entry: MutableEntry): void => {
+    for (const [observer, suspicion] of entry.suspicions) {
+      if (!refutes(entry.record, suspicion)) continue
+      entry.suspicions.delete(observer)
+      toggle(entry.bucket, suspicion.id)
+    }
+  }
+  const keyOf = ({ node, record, vitals, suspicions }: MutableEntry): Key => ({
+    node,
+    record: rankOf(record),
+    vitals: vitals === undefined ? null : rankOf(vitals),
+    suspicions: [...suspicions.values()].map(suspicion => word(suspicion.id, 0) >>> 0),
+  })
 
-  return {
-    members,
+  const table: Table = {
+    entries,
     documents,
 
-    mergeRecord(statement, now) {
+    mergeRecord(statement) {
       const { node } = statement.body
-      const known = members.get(node)
-      if (known !== undefined && compareVersions(statement, known.record) <= 0) return undefined
-      const member: Member = known ?? {
-        id: node,
-        record: statement,
-        vitals: undefined,
-        suspicions: new Map(),
-        status: 'alive',
-        since: now,
-        suspectedAt: now,
-        heardAt: now,
-        rtt: undefined,
-        bucket: bucketOf(node),
-        digest: [0, 0],
+      const known = entries.get(node)
+      if (known !== undefined) {
+        if (compareRecords(statement, known.record) <= 0) return false
+        toggle(known.bucket, known.record.id)
+        known.record = statement
+        toggle(known.bucket, statement.id)
+        dropRefuted(known)
+        return true
       }
-      member.record = statement
-      member.suspicions = new Map()
-      member.heardAt = now
-      members.set(node, member)
-      refresh(member)
-      return member
+      if (entries.size >= MAX_MEMBERS) return false
+      const held = orphans.get(node)
+      orphans.delete(node)
+      const entry: MutableEntry = {
+        node,
+        record: statement,
+        vitals: held?.vitals,
+        suspicions: held?.suspicions ?? new Map(),
+        bucket: bucketOf(node),
+      }
+      entries.set(node, entry)
+      membersIn[entry.bucket]!.add(node)
+      for (const each of [statement, entry.vitals, ...entry.suspicions.values()]) toggle(entry.bucket, each?.id)
+      dropRefuted(entry)
+      return true
     },
 
-    mergeVitals(statement, now) {
-      const member = members.get(statement.body.node)
-      if (member === undefined || (member.vitals !== undefined && compareVersions(statement, member.vitals) <= 0))
-        return undefined
-      member.vitals = statement
-      member.heardAt = now
-      refresh(member)
-      return member
+    mergeVitals(statement) {
+      const entry = entries.get(statement.body.node)
+      const held = entry ?? orphan(statement.body.node)
+      if (held.vitals !== undefined && compareVitals(statement, held.vitals) <= 0) return false
+      if (entry !== undefined) {
+        toggle(entry.bucket, entry.vitals?.id)
+        toggle(entry.bucket, statement.id)
+      }
+      held.vitals = statement
+      return entry !== undefined
     },
 
-    mergeSuspicion(statement, observer, now) {
-      const { subject, epoch, seq, evidence } = statement.body
-      const member = members.get(subject)
-      if (member === undefined || member.record.body.epoch !== epoch || member.record.body.seq !== seq) return undefined
-      const known = member.suspicions.get(observer)
-      // The same observer may only make its evidence stronger.
-      if (known !== undefined && (known.body.evidence === 'refused' || evidence === 'silence')) return undefined
-      if (member.suspicions.size === 0) member.suspectedAt = now
-      member.suspicions.set(observer, statement)
-      refresh(member)
-      return member
+    mergeSuspicion(statement, observer) {
+      const entry = entries.get(statement.body.subject)
+      if (entry !== undefined && refutes(entry.record, statement)) return false
+      const { suspicions } = entry ?? orphan(statement.body.subject)
+      const { added, dropped } = putSuspicion(suspicions, observer, statement)
+      if (entry === undefined || !added) return false
+      toggle(entry.bucket, dropped?.id)
+      toggle(entry.bucket, statement.id)
+      return true
     },
 
-    addDocument(document) {
-      if (documents.has(document.id)) return false
-      documents.set(document.id, document)
-      toggle(bucketOf(document.id), pair(document.id))
+    addDocument(id, bytes) {
+      if (documents.has(id)) return false
+      if (documents.size >= MAX_DOCUMENTS || documentBytes + bytes.byteLength > MAX_DOCUMENT_BYTES) return false
+      documents.set(id, bytes)
+      documentBytes += bytes.byteLength
+      documentsIn[documentBucket(id)]!.add(id)
+      toggle(documentBucket(id), id)
       return true
     },
     removeDocument(id) {
-      if (documents.delete(id)) toggle(bucketOf(id), pair(id))
+      const bytes = documents.get(id)
+      if (bytes === undefined) return
+      documents.delete(id)
+      documentBytes -= bytes.byteLength
+      documentsIn[documentBucket(id)]!.delete(id)
+      toggle(documentBucket(id), id)
     },
     remove(node) {
-      const member = members.get(node)
-      if (member === undefined) return
-      toggle(member.bucket, member.digest)
-      members.delete(node)
+      orphans.delete(node)
+      const entry = entries.get(node)
+      if (entry === undefined) return
+      for (const each of [entry.record, entry.vitals, ...entry.suspicions.values()]) toggle(entry.bucket, each?.id)
+      membersIn[entry.bucket]!.delete(node)
+      entries.delete(node)
     },
 
-    digests: () => [...sums],
-    keys(buckets) {
-      const wanted = new Set(buckets)
-      const keys: Key[] = []
-      for (const member of members.values()) {
-        if (!wanted.has(member.bucket)) continue
-        const { record, vitals, suspicions } = member
-        keys.push({
-          node: member.id,
-          record: [record.body.epoch, record.body.seq],
-          vitals: vitals === undefined ? null : [vitals.body.epoch, vitals.body.seq],
-          suspectedBy: [...suspicions.keys()],
-        })
-      }
-      return { members: keys, documents: [...documents.keys()].filter(id => wanted.has(bucketOf(id))) }
+    digests() {
+      digests ??= [...sums]
+      return digests
     },
+    keys: bucket => ({
+      members: [...membersIn[bucket]!].map(node => keyOf(entries.get(node)!)),
+      documents: [...documentsIn[bucket]!],
+    }),
+    key(node) {
+      const entry = entries.get(node)
+      return entry === undefined ? undefined : keyOf(entry)
+    },
+    stats: () => ({ documents: documents.size, documentBytes, orphans: orphans.size }),
   }
+  return table
 }
 
+const rankOf = (statement: Statement<NodeRecord | Vitals>): Rank => [
+  statement.body.epoch,
+  'presence' in statement.body && statement.body.presence === 'left' ? 1 : 0,
+  statement.body.seq,
+  word(statement.id, 0) >>> 0,
+]
+
+/** The nth 32-bit word of a SHA-256, signed as bit operations have it. */
+const word = (id: Digest, index: number): number => Number.parseInt(id.slice(8 * index, 8 * index + 8), 16) | 0
+const documentBucket = (id: Digest): number => Number.parseInt(id.slice(-2), 16) % BUCKETS
+const bucketOf = (node: NodeId): number => documentBucket(sha256(Buffer.from(node)))
 export const documentId = (bytes: Uint8Array): Digest => sha256(bytes)

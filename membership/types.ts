@@ -1,10 +1,7 @@
 import type {
   Address,
   Digest,
-  Health,
-  LayerStatus,
   Millis,
-  NodeClass,
   NodeId,
   NodeRecord,
   Random,
@@ -14,8 +11,8 @@ import type {
   Vitals,
 } from '../protocol/index.ts'
 import type { GossipKind } from './frames.ts'
+import type { MemberView } from './members.ts'
 import type { Profile } from './profiles.ts'
-import type { Status } from './table.ts'
 
 /** What this node says of itself, without what the machine adds. */
 export type SelfRecord = Pick<
@@ -50,8 +47,10 @@ export interface MembershipInit {
 export type Input =
   /** `late`: how much the event loop was behind, milliseconds. */
   | { readonly type: 'wake'; readonly late: number }
+  /** May be told twice. */
   | { readonly type: 'linkUp'; readonly peer: NodeId }
   | { readonly type: 'linkDown'; readonly peer: NodeId }
+  /** What came of a `connect`, with its addresses as they were given. `refused`: the host says that nothing listens there. */
   | {
       readonly type: 'dialFailed'
       readonly peer: NodeId | undefined
@@ -65,12 +64,16 @@ export type Input =
   | { readonly type: 'join'; readonly addresses: readonly Address[]; readonly peer: NodeId | undefined }
   | { readonly type: 'record'; readonly change: Partial<SelfRecord> }
   | { readonly type: 'vitals'; readonly vitals: SelfVitals }
+  /** A document of our own to be kept and passed on. */
   | { readonly type: 'document'; readonly bytes: Uint8Array }
+  /** A document that has been overtaken: not kept, passed on or taken again for a day. */
+  | { readonly type: 'forget'; readonly id: Digest }
   /** An operator put this node out for good. */
   | { readonly type: 'revoked'; readonly node: NodeId }
   | { readonly type: 'leave' }
 
 export type Effect =
+  /** The next `wake` is wanted then, whatever was said before. Not repeated while it holds. */
   | { readonly type: 'wakeAt'; readonly at: Millis }
   | { readonly type: 'send'; readonly peer: NodeId; readonly frame: Uint8Array }
   | { readonly type: 'publish'; readonly message: Uint8Array }
@@ -78,30 +81,10 @@ export type Effect =
   | { readonly type: 'disconnect'; readonly peer: NodeId }
   /** The peer sent what no honest one sends. */
   | { readonly type: 'misbehaved'; readonly peer: NodeId; readonly reason: string }
+  /** Where members are, to be kept on disk in place of what was: the next life begins with it. */
   | { readonly type: 'peers'; readonly peers: readonly (readonly [NodeId, readonly Address[]])[] }
   | { readonly type: 'event'; readonly event: MemberEvent; readonly member: MemberView }
   /** A document that was not known before came from another node. */
   | { readonly type: 'document'; readonly bytes: Uint8Array }
 
 export type MemberEvent = 'join' | 'update' | 'suspect' | 'failed' | 'leave' | 'away' | 'overdue' | 'reap'
-
-/** A member as people and programs see it. */
-export interface MemberView {
-  readonly id: NodeId
-  readonly name: string
-  readonly addresses: readonly Address[]
-  readonly status: Status
-  readonly class: NodeClass
-  readonly zone: string
-  readonly group: string
-  readonly tags: Readonly<Record<string, string>>
-  readonly epoch: number
-  readonly version: string
-  readonly layers: readonly LayerStatus[]
-  readonly health: Health
-  readonly reason: string
-  readonly taint: readonly string[]
-  readonly images: readonly Digest[]
-  readonly rttMs: number | null
-  readonly since: Millis
-}

@@ -43,7 +43,7 @@ export async function run(context: Context, options: Options): Promise<undefined
 
   context.show({ token, expires: body.expires, fleet: authority.fleet }, () => token)
   context.hint(
-    `On the new host, before ${new Date(body.expires).toLocaleString()}: fleetd --join TOKEN\nWhoever holds the token can join; treat it like a password.`,
+    `On the new host, before ${new Date(body.expires).toISOString()}: fleetd --join TOKEN\nWhoever holds the token can join; treat it like a password.`,
   )
   return
 }

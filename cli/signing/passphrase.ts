@@ -23,9 +23,10 @@ export function ask(question: string, { terminal }: Context): Promise<string | u
         else typed += character
       }
     }
-    stderr.write(question)
-    stdin.setEncoding('utf8')
+    // Echo is off before the question shows: who answers quickly is not seen either.
     stdin.setRawMode(true)
+    stdin.setEncoding('utf8')
+    stderr.write(question)
     stdin.on('data', onData)
     stdin.resume()
   })

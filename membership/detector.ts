@@ -3,7 +3,7 @@ import type { Awareness } from './awareness.ts'
 import type { Profile } from './profiles.ts'
 
 /** A subject that is heard anyway is still probed this often, in intervals, so that its round trip stays known. */
-const RTT_EVERY = 10
+const RTT_EVERY = 5
 
 interface Probe {
   readonly subject: NodeId
@@ -16,7 +16,7 @@ interface Probe {
   nacks: number
 }
 
-export interface ProberInit {
+export interface DetectorInit {
   readonly profile: Profile
   readonly awareness: Awareness
   readonly random: Random
@@ -31,7 +31,7 @@ export interface ProberInit {
   unheard(node: NodeId): void
 }
 
-export interface Prober {
+export interface Detector {
   wake(now: Millis): void
   nextAt(): Millis
   ack(now: Millis, serial: number, from: NodeId): void
@@ -40,38 +40,43 @@ export interface Prober {
   forget(now: Millis): void
 }
 
+/** Largest serial of a probe; those above it belong to probes made for others. */
+export const MAX_SERIAL = 0x7fff_ffff
+
 /** SWIM's failure detector (Das et al., DSN 2002) along the overlay: each subject once per interval, relayed when it does not answer. */
-export function createProber(init: ProberInit, start: Millis): Prober {
+export function createDetector(init: DetectorInit, start: Millis): Detector {
   const { profile, awareness, random } = init
   const probes = new Map<number, Probe>()
   const measuredIn = new Map<NodeId, number>()
-  let serial = random.int(0x4000_0000)
+  let serial = random.int(MAX_SERIAL)
   let round = 0
   // A random phase, so that a fleet that was started together does not probe together.
   let nextRound = millis(start + random.int(profile.probeInterval))
 
   const probe = (now: Millis, subject: NodeId): void => {
     const stretch = awareness.score + 1
-    serial = (serial + 1) % 0x8000_0000
+    serial = (serial + 1) % MAX_SERIAL
+    const linked = init.linked(subject)
     probes.set(serial, {
       subject,
       sentAt: now,
-      relayAt: millis(now + profile.probeTimeout * stretch),
+      // Without a link there is nothing to wait for: others are asked at once.
+      relayAt: linked ? millis(now + profile.probeTimeout * stretch) : now,
       failAt: millis(now + Math.max(profile.probeInterval, 2 * profile.probeTimeout) * stretch),
       asked: 0,
       nacks: 0,
     })
-    if (init.linked(subject)) init.sendProbe(subject, serial)
+    if (linked) init.sendProbe(subject, serial)
   }
 
   const expire = (now: Millis): void => {
     for (const [id, outstanding] of probes) {
-      const heard = (init.heardAt(outstanding.subject) ?? 0) >= outstanding.sentAt
+      const heard = (init.heardAt(outstanding.subject) ?? 0) > outstanding.sentAt
       if (heard) {
         probes.delete(id)
       } else if (now >= outstanding.failAt) {
         probes.delete(id)
-        if (outstanding.asked > 0 && outstanding.nacks === 0) awareness.nobodyAnswered()
+        if (outstanding.asked > outstanding.nacks) awareness.nobodyAnswered()
         init.unheard(outstanding.subject)
       } else if (outstanding.relayAt !== undefined && now >= outstanding.relayAt) {
         outstanding.relayAt = undefined
@@ -82,21 +87,29 @@ export function createProber(init: ProberInit, start: Millis): Prober {
     }
   }
 
+  const begin = (now: Millis): void => {
+    nextRound = millis(now + profile.probeInterval)
+    round += 1
+    const underWay = new Set([...probes.values()].map(outstanding => outstanding.subject))
+    const subjects = init.subjects()
+    for (const subject of subjects) {
+      if (underWay.has(subject)) continue
+      const fresh = now - (init.heardAt(subject) ?? 0) < profile.probeInterval
+      const measured = round - (measuredIn.get(subject) ?? Number.NEGATIVE_INFINITY) < RTT_EVERY
+      if (fresh && (measured || !init.linked(subject))) continue
+      measuredIn.set(subject, round)
+      probe(now, subject)
+    }
+    if (measuredIn.size > 4 * (subjects.length + 1)) measuredIn.clear()
+  }
+
   return {
     wake(now) {
       expire(now)
-      if (now < nextRound) return
-      nextRound = millis(now + profile.probeInterval)
-      round += 1
-      const underWay = new Set([...probes.values()].map(outstanding => outstanding.subject))
-      for (const subject of init.subjects()) {
-        if (underWay.has(subject)) continue
-        const fresh = now - (init.heardAt(subject) ?? 0) < profile.probeInterval
-        if (fresh && round - (measuredIn.get(subject) ?? Number.NEGATIVE_INFINITY) < RTT_EVERY) continue
-        measuredIn.set(subject, round)
-        probe(now, subject)
+      if (now >= nextRound) {
+        begin(now)
+        expire(now)
       }
-      if (measuredIn.size > 4 * (init.subjects().length + 1)) measuredIn.clear()
     },
     nextAt() {
       let at: number = nextRound

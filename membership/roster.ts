@@ -1,0 +1,212 @@
+import { type Millis, millis, type NodeId } from '../protocol/index.ts'
+import type { AddressBook } from './address-book.ts'
+import type { Judge } from './judge.ts'
+import { type Member, type MemberView, type Status, viewOf } from './members.ts'
+import type { Overlay } from './overlay.ts'
+import type { Profile } from './profiles.ts'
+import type { Table } from './table.ts'
+import type { MemberEvent } from './types.ts'
+
+/** Failed and departed members are shown this long (Serf: 24 h). */
+const REAP_AFTER = 24 * 3_600_000
+/** And are kept this long, unseen, so that what others still say of them is no news. */
+const FORGET_AFTER = 7 * REAP_AFTER
+const MAX_REAPED = 2_000
+/** How long an intermittent member may be away before it is overdue, unless its record says. */
+const CONTACT_DEADLINE = 24 * 3_600_000
+const SWEEP = 15_000
+
+/** What a merge has changed of a member. */
+export interface Change {
+  record: boolean
+  vitals: boolean
+}
+
+/** The members as this node sees them: draws the conclusions from what the table holds, and tells of changes. */
+export interface Roster {
+  readonly members: ReadonlyMap<NodeId, Member>
+  /** Concludes anew after the table changed in what it holds of this node. */
+  reflect(now: Millis, node: NodeId, change: Change): void
+  heard(now: Millis, node: NodeId): void
+  /** Takes a member out for good. */
+  expel(now: Millis, node: NodeId): void
+  /** Suspicions that are through, intermittent members that fell silent, members gone for long. */
+  wake(now: Millis): void
+  nextAt(): number
+}
+
+export interface RosterInit {
+  readonly self: NodeId
+  readonly profile: Profile
+  readonly table: Table
+  readonly overlay: Overlay
+  readonly judge: Judge
+  readonly book: AddressBook
+  readonly linked: (node: NodeId) => boolean
+  readonly start: Millis
+  notify(event: MemberEvent, member: MemberView): void
+  failed(node: NodeId): void
+}
+
+const EVENT_OF: Readonly<Record<Status, MemberEvent>> = {
+  alive: 'join',
+  suspect: 'suspect',
+  failed: 'failed',
+  left: 'leave',
+  away: 'away',
+  overdue: 'overdue',
+}
+
+export function createRoster(init: RosterInit): Roster {
+  const { self, profile, table, overlay, judge, book } = init
+  const members = new Map<NodeId, Member>()
+  /** Failed and departed, and those that are expected to be absent at times: what the sweep looks at. */
+  const gone = new Set<Member>()
+  const intermittent = new Set<Member>()
+  let sweepAt = init.start + SWEEP
+
+  const notify = (event: MemberEvent, member: Member): void => {
+    if (member.id !== self && !member.reaped) init.notify(event, viewOf(member))
+  }
+  const place = ({ id, status, entry }: Member): void => {
+    if (entry.record.body.class === 'intermittent') overlay.put(id, 'none')
+    else if (status === 'failed') overlay.put(id, 'lost')
+    else overlay.put(id, status === 'left' ? 'none' : 'live')
+  }
+  const presence = (now: Millis, member: Member): Status => {
+    const quiet = now - member.heardAt
+    if (quiet > (member.entry.record.body.contactDeadline ?? CONTACT_DEADLINE)) return 'overdue'
+    return quiet > 2 * profile.beat ? 'away' : 'alive'
+  }
+  const conclude = (now: Millis, member: Member): Status => {
+    const { body } = member.entry.record
+    if (body.presence === 'left') return 'left'
+    if (member.id === self) return 'alive'
+    if (body.class === 'intermittent') return presence(now, member)
+    if (member.doubts.size === 0) return 'alive'
+    if (member.status === 'failed' || member.failsAt <= now) return 'failed'
+    return judge.suspected(member) ? 'suspect' : 'alive'
+  }
+  const become = (now: Millis, member: Member, status: Status, since: Millis = now): void => {
+    member.status = status
+    member.since = since
+    member.reaped = false
+    if (status === 'failed' || status === 'left') {
+      judge.dismiss(member)
+      gone.add(member)
+    } else gone.delete(member)
+    if (status === 'left') book.forget(now, member.id)
+    if (status === 'failed') init.failed(member.id)
+  }
+
+  const introduce = (now: Millis, node: NodeId): void => {
+    const entry = table.entries.get(node)!
+    const { record, vitals, suspicions } = entry
+    const saidAt = millis(Math.min(now, Math.max(record.clock, vitals?.clock ?? 0)))
+    const absent = record.body.class === 'intermittent'
+    const member: Member = {
+      id: node,
+      entry,
+      status: 'alive',
+      since: now,
+      heardAt: absent ? saidAt : now,
+      rtt: undefined,
+      doubts: new Map(),
+      failsAt: Number.POSITIVE_INFINITY,
+      reaped: false,
+      toldAt: 0,
+    }
+    members.set(node, member)
+    if (absent) intermittent.add(member)
+    else if (suspicions.size > 0) judge.weigh(now, member, true)
+    const status = conclude(now, member)
+    const since = status === 'left' ? saidAt : status === 'failed' ? millis(Math.min(now, member.failsAt)) : now
+    become(now, member, status, since)
+    member.reaped = gone.has(member) && now - since >= REAP_AFTER
+    place(member)
+    notify(EVENT_OF[status], member)
+  }
+
+  const leaveBehind = (member: Member): void => {
+    judge.dismiss(member)
+    gone.delete(member)
+    intermittent.delete(member)
+    members.delete(member.id)
+    table.remove(member.id)
+  }
+
+  const sweep = (now: Millis): void => {
+    sweepAt = now + SWEEP
+    const reaped: Member[] = []
+    for (const member of gone) {
+      const absence = now - member.since
+      if (!member.reaped && absence >= REAP_AFTER) {
+        notify('reap', member)
+        member.reaped = true
+      }
+      if (member.reaped && absence >= FORGET_AFTER) leaveBehind(member)
+      else if (member.reaped) reaped.push(member)
+    }
+    if (reaped.length > MAX_REAPED) {
+      reaped.sort((a, b) => b.since - a.since)
+      for (const member of reaped.slice(MAX_REAPED)) leaveBehind(member)
+    }
+    for (const member of intermittent) {
+      if (member.id === self || member.status === 'left') continue
+      if (init.linked(member.id)) member.heardAt = now
+      const status = presence(now, member)
+      if (status === member.status) continue
+      become(now, member, status)
+      notify(EVENT_OF[status], member)
+    }
+  }
+
+  return {
+    members,
+    reflect(now, node, change) {
+      const known = members.get(node)
+      if (known === undefined) return introduce(now, node)
+      const { body } = known.entry.record
+      if (change.record || change.vitals) known.heardAt = now
+      if (body.class === 'intermittent') {
+        intermittent.add(known)
+        known.doubts.clear()
+        judge.dismiss(known)
+      } else if (node !== self) {
+        intermittent.delete(known)
+        judge.weigh(now, known, false)
+      }
+      const before = known.status
+      const status = conclude(now, known)
+      if (before !== status) become(now, known, status)
+      else if (gone.has(known)) judge.dismiss(known)
+      place(known)
+      // A suspect that turns out to be alive has neither left nor come.
+      if (before !== status && !(before === 'suspect' && status === 'alive')) notify(EVENT_OF[status], known)
+      else if (change.record || change.vitals) notify('update', known)
+    },
+    heard(now, node) {
+      const member = members.get(node)
+      if (member !== undefined) member.heardAt = now
+    },
+    expel(now, node) {
+      book.forget(now, node)
+      const member = members.get(node)
+      if (member === undefined) table.remove(node)
+      else {
+        notify('leave', member)
+        leaveBehind(member)
+      }
+      overlay.put(node, 'none')
+    },
+    wake(now) {
+      for (const member of judge.settle(now)) {
+        become(now, member, 'failed')
+        place(member)
+        notify('failed', member)
+      }
+      if (now >= sweepAt) sweep(now)
+    },
+    nextAt: () => Math.min(judge.nextAt(), sweepAt),
+  }
+}
