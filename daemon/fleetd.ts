@@ -15,7 +15,6 @@ import {
   isToken,
   LIMITS,
   type Millis,
-  millis,
   type NodeId,
   open,
   parseToken,
@@ -23,6 +22,7 @@ import {
 } from '../protocol/index.ts'
 import { type Intent, openStore } from '../rollout/index.ts'
 import { type Api, createApi } from './api/index.ts'
+import { createClock } from './clock.ts'
 import type { Config } from './config/index.ts'
 import { createDriver, type Driver } from './drivers/index.ts'
 import { createImages, type Images } from './images/index.ts'
@@ -87,7 +87,7 @@ export async function startFleetd(
   log: Logger,
   onStopRequest: (options: { leave: boolean }) => void,
 ): Promise<Fleetd> {
-  const now = (): Millis => millis(Date.now())
+  const now = createClock()
   const random = seededRandom(randomInt(2 ** 31))
   let members: Members | undefined
   let labels: Labels = { class: config.class, group: config.group, zone: config.zone, tags: config.tag }

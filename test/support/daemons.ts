@@ -73,7 +73,6 @@ export async function sandbox(): Promise<Sandbox> {
     const configFile = join(dir, `${options.name}.yaml`)
     writeFileSync(configFile, stringify({ layers: options.layers ?? {} }))
     const args = [
-      FLEETD,
       ...['--data-dir', dataDir, '--name', options.name, '--listen', `127.0.0.1:${port}`, '--api', `unix:${socket}`],
       ...['--config', configFile, '--profile', 'local', '--log-format', 'json', '--log-level', 'debug'],
       ...(options.mdns === true ? [] : ['--no-mdns']),
@@ -85,7 +84,7 @@ export async function sandbox(): Promise<Sandbox> {
       ...(options.flags ?? []),
     ]
     const logFile = join(dir, `${options.name}.log`)
-    const child = spawn(process.execPath, args, {
+    const child = spawn(FLEETD, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NODE_OPTIONS: '' },
     })
