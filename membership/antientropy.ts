@@ -7,7 +7,7 @@ const FRAME_BYTES = 64 * 1024
 /** Keys that a frame is begun with at most; the last bucket may add some. */
 const KEYS_PER_FRAME = 1_000
 /** How long a neighbour may take to send what was wanted before it is wanted of another. Milliseconds. */
-const PATIENCE = 10_000
+const PATIENCE = 5_000
 
 // Anti-entropy (Demers et al., PODC 1987) in four steps: digests by bucket; keys of the buckets that differ; wants and
 // offers; items. Its cost is in proportion to the difference. Everything is pulled, so that a node that many neighbours offer
@@ -119,13 +119,17 @@ export interface Puller {
   answered(now: Millis, peer: NodeId): Frame | undefined
   /** The link is gone; what it owed may be asked of others. */
   drop(peer: NodeId): void
-  busy(now: Millis): boolean
+  /** Gives up on those that took too long. True when something that was asked for has not come, since the last time. */
+  missed(now: Millis): boolean
+  busy(): boolean
+  nextAt(): number
 }
 
 export function createPuller(): Puller {
   const pulls = new Map<NodeId, { queue: (NodeId | Digest)[]; until: Millis; asked: (NodeId | Digest)[] }>()
-  /** Whom each thing was asked of. */
-  const asked = new Map<NodeId | Digest, NodeId>()
+  /** What somebody was asked for, or will be. */
+  const asked = new Set<NodeId | Digest>()
+  let missing = false
 
   const next = (now: Millis, peer: NodeId): Frame | undefined => {
     const pull = pulls.get(peer)
@@ -145,8 +149,10 @@ export function createPuller(): Puller {
   }
   const drop = (peer: NodeId): void => {
     const pull = pulls.get(peer)
+    if (pull === undefined) return
     pulls.delete(peer)
-    for (const name of [...(pull?.asked ?? []), ...(pull?.queue ?? [])]) asked.delete(name)
+    missing = true
+    for (const name of [...pull.asked, ...pull.queue]) asked.delete(name)
   }
   const expire = (now: Millis): void => {
     for (const [peer, pull] of pulls) if (now >= pull.until) drop(peer)
@@ -157,7 +163,7 @@ export function createPuller(): Puller {
       expire(now)
       const names = [...documents, ...members].filter(name => !asked.has(name))
       if (names.length === 0) return undefined
-      for (const name of names) asked.set(name, peer)
+      for (const name of names) asked.add(name)
       const pull = pulls.get(peer)
       if (pull !== undefined) {
         pull.queue.push(...names)
@@ -168,9 +174,17 @@ export function createPuller(): Puller {
     },
     answered: next,
     drop,
-    busy(now) {
+    missed(now) {
       expire(now)
-      return pulls.size > 0
+      const before = missing
+      missing = false
+      return before
+    },
+    busy: () => pulls.size > 0,
+    nextAt() {
+      let at = Number.POSITIVE_INFINITY
+      for (const { until } of pulls.values()) at = Math.min(at, until)
+      return at
     },
   }
 }

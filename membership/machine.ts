@@ -138,8 +138,12 @@ export function createMembership(init: MembershipInit): Membership {
     linked: redial.linked,
     start: init.now,
     notify: (event, member) => effects.push({ type: 'event', event, member }),
-    // Whatever connection is left of it is dead, and would look like one that works.
-    failed: node => redial.linked(node) && effects.push({ type: 'disconnect', peer: node }),
+    failed(node) {
+      // Whatever connection is left of it is dead, and would look like one that works.
+      if (redial.linked(node)) effects.push({ type: 'disconnect', peer: node })
+      // Gossip may have lost its refutation, and a neighbour may have it.
+      syncAt = Math.min(syncAt, stepNow + random.int(EAGER))
+    },
   })
   const detector = createDetector(
     {
@@ -350,13 +354,15 @@ export function createMembership(init: MembershipInit): Membership {
   // ---- inputs ----
 
   const sync = (now: Millis): void => {
+    // A pull that broke off is taken up again, with whomever.
+    if (puller.missed(now)) syncAt = Math.min(syncAt, now + random.int(EAGER))
     if (now >= syncAt) {
       syncAt = now + profile.syncInterval / 2 + random.int(profile.syncInterval)
       const peer = random.pick([...redial.links().keys()])
       if (peer !== undefined) sendDigest(peer)
     }
     if (eager === undefined || now < eager.at) return
-    if (puller.busy(now)) {
+    if (puller.busy()) {
       eager.at = millis(now + EAGER)
       return
     }
@@ -442,6 +448,8 @@ export function createMembership(init: MembershipInit): Membership {
         table.removeDocument(input.id)
         return decline(now, input.id, FORGOTTEN_FOR)
       case 'revoked':
+        // Of ourselves: it is for the others to act on.
+        if (input.node === self) return
         revoked.add(input.node)
         roster.expel(now, input.node)
         if (redial.linked(input.node)) effects.push({ type: 'disconnect', peer: input.node })
@@ -471,6 +479,7 @@ export function createMembership(init: MembershipInit): Membership {
           relays.nextAt(),
           voice.nextAt(),
           book.nextAt(),
+          puller.nextAt(),
           syncAt,
           eager?.at ?? Number.POSITIVE_INFINITY,
         ),

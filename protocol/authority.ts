@@ -65,11 +65,26 @@ export function withRevocation(authority: Authority, bytes: Uint8Array): Authori
   return { ...authority, revoked: new Map(authority.revoked).set(revocation.body.node, revocation) }
 }
 
+/**
+ * The authority after a revocation that this node took before and kept. Whoever signed it was an operator then; that the
+ * fleet has other operators now does not bring a node back.
+ */
+export function withKeptRevocation(authority: Authority, bytes: Uint8Array): Authority {
+  const revocation = open(REVOCATION, authority.fleet, bytes)
+  if (!wasEverOperator(authority, revocation))
+    throw new FleetError('unauthorized', `${revocation.domain}: not signed by an operator that this fleet ever had`)
+  if (authority.revoked.has(revocation.body.node)) return authority
+  return { ...authority, revoked: new Map(authority.revoked).set(revocation.body.node, revocation) }
+}
+
 /** What a certificate that holds gives its node. */
 export interface Admitted {
   readonly node: NodeId
   readonly invite: Statement<Invite>
-  /** True when the invite had not expired at `now`: a certificate that nobody has seen before is only taken then. */
+  /**
+   * True when the invite could still be used at `now`: not expired, and by an operator whom the current policy names. A
+   * certificate that nobody has seen before is only taken then, so an operator who was removed can let nobody in any more.
+   */
   readonly fresh: boolean
 }
 
@@ -81,12 +96,17 @@ export function checkCertificate(authority: Authority, bytes: Uint8Array, now: M
   if (revocation !== undefined)
     throw new FleetError('unauthorized', `node ${node} was revoked: ${revocation.body.reason}`)
   const invite = open(INVITE, authority.fleet, certificate.body.invite)
-  const operator = invite.signers.some(key => authority.chain.some(policy => policy.body.operators.includes(key)))
-  if (!operator) throw new FleetError('unauthorized', 'the invite is not signed by an operator of this fleet')
+  if (!wasEverOperator(authority, invite))
+    throw new FleetError('unauthorized', 'the invite is not signed by an operator of this fleet')
   if (certificate.signers.length !== 1 || certificate.signers[0] !== invite.body.key) {
     throw new FleetError('unauthorized', 'the certificate is not signed with the key of its invite')
   }
-  return { node, invite, fresh: now <= invite.body.expires }
+  const current = invite.signers.some(key => authority.policy.operators.includes(key))
+  return { node, invite, fresh: current && now <= invite.body.expires }
+}
+
+function wasEverOperator(authority: Authority, statement: Statement<unknown>): boolean {
+  return statement.signers.some(key => authority.chain.some(policy => policy.body.operators.includes(key)))
 }
 
 /** Opens a node's record: its own signature, a certificate that holds, and no claim beyond its invite. */
@@ -122,6 +142,7 @@ export function assertWithinInvite(
 export function openVitals(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Vitals> {
   const vitals = open(VITALS, authority.fleet, bytes)
   assertOwnWord(vitals, vitals.body.node)
+  assertNotRevoked(authority, vitals.body.node)
   assertNotFromTheFuture(vitals, now)
   return vitals
 }

@@ -109,7 +109,9 @@ function seal<T>(
  * the signers had the right to say it is for `Authority` to decide. Throws `too-large`, `corrupt` or `unauthorized`.
  */
 export function open<T>(kind: StatementKind<T>, fleet: FleetId | '', bytes: Uint8Array): Statement<T> {
-  const envelope = envelopeSchema.safeParse(decode(bytes, kind.maxBytes))
+  // The body's byte strings are views: of a copy that is ours, whatever becomes of the caller's buffer.
+  const own = bytes.byteLength > kind.maxBytes ? bytes : Uint8Array.from(bytes)
+  const envelope = envelopeSchema.safeParse(decode(own, kind.maxBytes))
   if (!envelope.success) throw new FleetError('corrupt', `${kind.domain}: not a signed envelope`)
   const [signed, signatures] = envelope.data
   const head = headSchema.safeParse(decode(signed, kind.maxBytes))
@@ -130,7 +132,7 @@ export function open<T>(kind: StatementKind<T>, fleet: FleetId | '', bytes: Uint
     signers.push(key)
   }
   return {
-    bytes: Uint8Array.from(bytes),
+    bytes: own,
     id: sha256(signed),
     domain,
     fleet,

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { authorityFrom } from './authority.ts'
+import { type Authority, authorityFrom } from './authority.ts'
 import { decode, encode } from './codec.ts'
 import { FleetError } from './errors.ts'
 import type { Address, FleetId, Millis, NodeId } from './ids.ts'
@@ -46,8 +46,7 @@ export function parseToken(text: string, now: Millis): InviteToken {
   const parsed = tokenSchema.safeParse(decodeToken(text))
   if (!parsed.success) throw new FleetError('bad-input', 'the invite token is damaged; copy it whole, on one line')
   const [chain, inviteBytes, seed, bootstrap] = parsed.data
-  const authority = authorityFrom(chain)
-  const invite = open(INVITE, authority.fleet, inviteBytes)
+  const { authority, invite } = openParts(chain, inviteBytes)
   if (!invite.signers.some(key => authority.policy.operators.includes(key)))
     throw new FleetError('unauthorized', 'the invite is not signed by an operator of its fleet')
   const key = keyPairFromSeed(seed)
@@ -68,6 +67,21 @@ export function certify(
   now: Millis,
 ): Statement<Certificate> {
   return sign(CERTIFICATE, token.fleet, now, { node, invite: token.invite.bytes }, [token.key])
+}
+
+function openParts(
+  chain: readonly Uint8Array[],
+  inviteBytes: Uint8Array,
+): { authority: Authority; invite: Statement<Invite> } {
+  try {
+    const authority = authorityFrom(chain)
+    return { authority, invite: open(INVITE, authority.fleet, inviteBytes) }
+  } catch (error) {
+    if (!(error instanceof FleetError) || error.code === 'unauthorized') throw error
+    throw new FleetError('bad-input', `the invite token is damaged (${error.message}); copy it whole, on one line`, {
+      cause: error,
+    })
+  }
 }
 
 function decodeToken(text: string): unknown {

@@ -7,7 +7,12 @@ const groupSchema = z.object({
   /** The most members that may be voluntarily down at once, whatever a plan asks: a count or `"25%"` of the group. Absent: the plan alone decides. */
   maxUnavailable: z.union([z.number().int().min(1), z.string().regex(/^(100|[1-9]?[0-9])%$/)]).optional(),
   /** The voters that the group's ledger starts with. Odd in number; they are replaced and added to through the ledger itself. */
-  genesisVoters: z.array(nodeId).min(1).max(7),
+  genesisVoters: z
+    .array(nodeId)
+    .min(1)
+    .max(7)
+    .refine(voters => voters.length % 2 === 1, 'expected an odd number of voters')
+    .refine(voters => new Set(voters).size === voters.length, 'the genesis voters name a node twice'),
 })
 
 /**

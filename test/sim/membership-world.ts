@@ -207,6 +207,13 @@ export function createWorld(options: WorldOptions): World {
       later(delay(), () => tell(end, { type: 'linkDown', peer: other.host.id }))
     }
   }
+  /** A new connection takes the place of one whose other end is gone: that is told before the new one. */
+  const replaceLink = (link: Link): void => {
+    const [a, b] = link.ends
+    links.delete(pairKey(a.host, b.host))
+    tell(a, { type: 'linkDown', peer: b.host.id })
+    tell(b, { type: 'linkDown', peer: a.host.id })
+  }
   const watch = (link: Link): void => {
     later(BREAKS_AFTER, () => {
       const [a, b] = link.ends
@@ -263,7 +270,7 @@ export function createWorld(options: WorldOptions): World {
       if ((effect.peer !== undefined && target.id !== effect.peer) || target === from.host) return fail(0, false)
       if (options.fault !== 'ignores-revocations' && (target.revoked || from.host.revoked)) return fail(0, false)
       const known = linkOf(from.host, target)
-      if (known !== undefined && !known.ends.includes(process)) breakLink(known)
+      if (known !== undefined && !(known.ends.includes(process) && known.ends.includes(from))) replaceLink(known)
       else if (known !== undefined) return tell(from, { type: 'linkUp', peer: target.id })
       const link: Link = { ends: [from, process], lastAt: [now, now] }
       links.set(pairKey(from.host, target), link)
@@ -364,7 +371,8 @@ export function createWorld(options: WorldOptions): World {
   // ---- what is watched all the time ----
 
   const RECOVERS_IN = 20_000 + profile.redialLast
-  const REFUTED_IN = 10_000 * Math.max(1, profile.probeInterval / 1_000)
+  // Gossip brings a refutation at once; where much is lost, anti-entropy does, and its own frames are lost as well.
+  const REFUTED_IN = loss > 0 ? 4 * profile.syncInterval : 10_000
   const inspect = (): void => {
     for (const host of hosts) {
       const { process } = host

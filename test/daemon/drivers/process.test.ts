@@ -174,6 +174,21 @@ describe('the process driver', () => {
     expect(textOf(join(place.directory, 'app.log')).match(/version v1 listens/g)).toHaveLength(2)
   })
 
+  it('ends what a crashed program left behind before it starts it again', async () => {
+    const script = `echo "began $$"; test -e "$OLD" && exec sleep 600; touch "$OLD"; sleep 600 & exit 1`
+    const driver = await open({
+      command: ['/bin/sh', '-c', script],
+      env: { OLD: join(place.directory, 'crashed') },
+      checks: [],
+    })
+    await install(driver, 'v1')
+    await eventually('the second run', () => textOf(join(place.directory, 'app.log')).match(/began/g)?.length === 2)
+    await eventually('the second run alone to be left', () => {
+      const pids = runningIn(place.directory)
+      return pids.length === 1 && pids[0] === driver.state().pid
+    })
+  })
+
   it('says how the program ended while it waits to start it again', async () => {
     const driver = await open({ command: [process.execPath, '-e', 'process.exit(9)'] })
     const reasons: string[] = []
