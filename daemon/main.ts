@@ -10,7 +10,7 @@ declare const __VERSION__: string | undefined
 const VERSION = typeof __VERSION__ === 'undefined' ? '0.0.0-source' : __VERSION__
 
 /** How often an idle daemon has its garbage collected. V8 only does so when it allocates, and a quiet daemon hardly does. Milliseconds. */
-const TIDY_EVERY = 60_000
+const TIDY_EVERY = 300_000
 /** How long a stop may take before the process ends all the same. Milliseconds. */
 const STOP_LIMIT = 15_000
 
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   notify('READY=1', log)
   // Starting and joining leave more garbage than hours of quiet would; `gc` is there when node was started as the first line of dist/fleetd.js says.
   setInterval(() => globalThis.gc?.(), TIDY_EVERY).unref()
-  setTimeout(() => globalThis.gc?.(), TIDY_EVERY / 6).unref()
+  setTimeout(() => globalThis.gc?.(), TIDY_EVERY / 20).unref()
   sayWhatIsNext(fleetd, log)
 }
 
