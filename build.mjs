@@ -31,9 +31,10 @@ await build({
   format: 'esm',
   // classic-level finds its native prebuild beside its own package.json, so it stays outside the bundle.
   external: ['classic-level'],
-  // A daemon is mostly idle: a small nursery keeps 8 MB of garbage from staying resident, for a little more collecting.
+  // A daemon is mostly idle: a small nursery, a malloc that gives network buffers back to the system, and a collection now and then
+  // (daemon/main.ts) keep about 15 MB less resident, measured with 14 daemons (docs/decisions/0007).
   banner: {
-    js: "#!/usr/bin/env -S node --max-semi-space-size=1\nimport{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
+    js: "#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_TOP_PAD_=16384 node --max-semi-space-size=1 --expose-gc\nimport{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
   },
 })
 // fleetctl is split in two by its one dynamic import: what asks the daemon, and what signs (cli/signing), whose schemas

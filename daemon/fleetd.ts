@@ -191,13 +191,13 @@ export async function startFleetd(
         },
         intent: await loadIntent(dataDir, name),
         persistIntent: intent => dataDir.intent.save(name, intent === null ? null : encode(intent)),
-        async unpack(image, directory, signal, progress) {
+        async fetch(image, signal, progress) {
           await images.fetch(image, {
             signal,
             onProgress: ({ done, total }) => progress(total === 0 ? 1 : done / total),
           })
-          await images.unpack(image, directory, signal)
         },
+        unpack: (image, directory, signal) => images.unpack(image, directory, signal),
         unavailable: plan => plan.roster.filter(node => members?.find(node)?.status === 'failed'),
         confirm: (_image, signal) => askForConfirmation(network, alivePeers(), signal),
         labelOf(image) {

@@ -6,7 +6,8 @@ import {
   FleetError,
   type Millis,
   type NodeId,
-  openPlan,
+  open,
+  PLAN,
   type Plan,
   type Random,
   type Statement,
@@ -64,8 +65,9 @@ export function createLedgers(init: {
   const { network, trust, random, now } = init
   const clients = new Map<string, LedgerClient>()
   const votersOf = (group: string): readonly NodeId[] => genesisVoters(trust.demand(), group)
+  // A kept plan's right to be said was checked when it was taken; operators come and go.
   const voter = createVoter({ self: network.self, plan: init.plan, genesisVoters: votersOf }, init.store, bytes =>
-    openPlan(trust.demand(), bytes),
+    open(PLAN, trust.demand().fleet, bytes),
   )
   network.serve(SERVICE, async (_from, body) => encodeReply(await voter.answer(decodeRequest(body, trust.demand()))))
 

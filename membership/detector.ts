@@ -3,7 +3,11 @@ import type { Awareness } from './awareness.ts'
 import type { Profile } from './profiles.ts'
 
 /** A subject that is heard anyway is still probed this often, in intervals, so that its round trip stays known. */
-const RTT_EVERY = 5
+const RTT_EVERY = 10
+/** A subject that was heard within so many intervals is not probed: it gives a sign of life once per interval, which may be a little late. */
+const FRESH = 1.5
+/** An observer that was sent anything within so many intervals needs no further sign of life. */
+const SAID = 0.8
 
 interface Probe {
   readonly subject: NodeId
@@ -21,6 +25,10 @@ export interface DetectorInit {
   readonly awareness: Awareness
   readonly random: Random
   readonly subjects: () => readonly NodeId[]
+  /** Who observes this node, and when each was last sent anything. */
+  readonly observers: () => readonly NodeId[]
+  readonly saidAt: (node: NodeId) => Millis | undefined
+  sendBeat(node: NodeId): void
   readonly heardAt: (node: NodeId) => Millis | undefined
   /** Neighbours with a link, other than the subject. */
   readonly relays: (subject: NodeId) => readonly NodeId[]
@@ -90,11 +98,15 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
   const begin = (now: Millis): void => {
     nextRound = millis(now + profile.probeInterval)
     round += 1
+    // One frame instead of a probe and its answer: an observer only asks those from whom it hears nothing.
+    for (const observer of init.observers())
+      if (init.linked(observer) && now - (init.saidAt(observer) ?? 0) >= SAID * profile.probeInterval)
+        init.sendBeat(observer)
     const underWay = new Set([...probes.values()].map(outstanding => outstanding.subject))
     const subjects = init.subjects()
     for (const subject of subjects) {
       if (underWay.has(subject)) continue
-      const fresh = now - (init.heardAt(subject) ?? 0) < profile.probeInterval
+      const fresh = now - (init.heardAt(subject) ?? 0) < FRESH * profile.probeInterval
       const measured = round - (measuredIn.get(subject) ?? Number.NEGATIVE_INFINITY) < RTT_EVERY
       if (fresh && (measured || !init.linked(subject))) continue
       measuredIn.set(subject, round)

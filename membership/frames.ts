@@ -18,6 +18,8 @@ export interface Key {
 
 /** What neighbours say on their link. */
 export type Frame =
+  /** A sign of life, which spares its receiver a probe. */
+  | { readonly type: 'beat' }
   | { readonly type: 'probe'; readonly serial: number }
   | { readonly type: 'ack'; readonly serial: number }
   /** Probe this node for me. */
@@ -79,6 +81,7 @@ const sum = z.number().int().min(-0x8000_0000).max(0x7fff_ffff)
 
 // Keyed by the first element of the frame.
 const SCHEMAS: { readonly [K in Frame['type']]: z.ZodType<Extract<Frame, { type: K }>> } = {
+  beat: z.tuple([z.literal('beat')]).transform(([type]) => ({ type })),
   probe: z.tuple([z.literal('probe'), serial]).transform(([type, n]) => ({ type, serial: n })),
   ack: z.tuple([z.literal('ack'), serial]).transform(([type, n]) => ({ type, serial: n })),
   relay: z.tuple([z.literal('relay'), serial, node]).transform(([type, n, subject]) => ({ type, serial: n, subject })),
@@ -106,6 +109,8 @@ const keysOf = (keys: readonly Key[]): unknown[] => keys.map(key => [key.node, k
 
 export function encodeFrame(frame: Frame): Uint8Array {
   switch (frame.type) {
+    case 'beat':
+      return encode([frame.type])
     case 'probe':
     case 'ack':
       return encode([frame.type, frame.serial])

@@ -86,8 +86,11 @@ export function createMembership(init: MembershipInit): Membership {
   /** Counts what changes whom we want besides the overlay itself. */
   let turn = 0
 
-  const send = (peer: NodeId, frame: Frame): void =>
-    void effects.push({ type: 'send', peer, frame: encodeFrame(frame) })
+  const saidAt = new Map<NodeId, Millis>()
+  const send = (peer: NodeId, frame: Frame): void => {
+    saidAt.set(peer, stepNow)
+    effects.push({ type: 'send', peer, frame: encodeFrame(frame) })
+  }
   const publish = (kind: GossipKind, bytes: Uint8Array): void =>
     void effects.push({ type: 'publish', message: encodeGossip(kind, bytes) })
 
@@ -106,6 +109,7 @@ export function createMembership(init: MembershipInit): Membership {
     (): ReadonlySet<NodeId> => new Set(voice.leaving ? [] : attached() ? overlay.attachments() : overlay.neighbours()),
   )
   const subjects = whenChanged((): readonly NodeId[] => (voice.leaving || attached() ? [] : overlay.successors()))
+  const observers = whenChanged((): readonly NodeId[] => (voice.leaving || attached() ? [] : overlay.predecessors()))
   const lost = (): readonly NodeId[] => {
     if (voice.leaving) return []
     if (!attached()) return overlay.lostNearby()
@@ -157,6 +161,9 @@ export function createMembership(init: MembershipInit): Membership {
       awareness,
       random,
       subjects,
+      observers,
+      saidAt: node => saidAt.get(node),
+      sendBeat: node => send(node, { type: 'beat' }),
       heardAt: node => roster.members.get(node)?.heardAt,
       relays: subject => [...redial.links().keys()].filter(peer => peer !== subject && overlay.has(peer)),
       linked: redial.linked,
@@ -311,6 +318,8 @@ export function createMembership(init: MembershipInit): Membership {
   }
   const takeFrame = (now: Millis, peer: NodeId, frame: Frame): void => {
     switch (frame.type) {
+      case 'beat':
+        return
       case 'probe':
         return send(peer, { type: 'ack', serial: frame.serial })
       case 'ack': {
@@ -410,6 +419,7 @@ export function createMembership(init: MembershipInit): Membership {
         return
       }
       case 'linkDown':
+        saidAt.delete(input.peer)
         redial.linkDown(now, input.peer)
         puller.drop(input.peer)
         return linksChanged(wasCutOff)

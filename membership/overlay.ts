@@ -21,6 +21,8 @@ export interface Overlay {
   readonly version: number
   /** The next on each ring: whom we observe. */
   successors(): readonly NodeId[]
+  /** The one before on each ring: by whom we are observed. */
+  predecessors(): readonly NodeId[]
   /** Successors and predecessors on all rings; everybody while they are few. Whom to keep a link to. */
   neighbours(): readonly NodeId[]
   /** For a node outside the rings: three members by rendezvous hash (Thaler and Ravishankar, 1998). */
@@ -86,6 +88,7 @@ export function createOverlay(self: NodeId): Overlay {
       return version
     },
     successors: () => adjacent(['after']),
+    predecessors: () => adjacent(['before']),
     neighbours: () =>
       live.size <= 2 * RINGS + 1 ? [...live.nodes()].filter(node => node !== self) : adjacent(['after', 'before']),
     attachments() {

@@ -29,8 +29,10 @@ export interface LayerInit {
   readonly ledger: LedgerAccess
   readonly intent: Intent | null
   persistIntent(intent: Intent | null): Promise<void>
-  /** Fetches, verifies and unpacks the image into the directory. */
-  unpack(image: Digest, directory: string, signal: AbortSignal, progress: (fraction: number) => void): Promise<void>
+  /** Brings all of the image to this host, verified. */
+  fetch(image: Digest, signal: AbortSignal, progress: (fraction: number) => void): Promise<void>
+  /** Unpacks an image that is here into the directory. */
+  unpack(image: Digest, directory: string, signal: AbortSignal): Promise<void>
   /** Roster members that this node believes to be down: they count against the budget. */
   unavailable(plan: Plan): readonly NodeId[]
   /** Asks peers whether they see this node alive and passing. */
@@ -164,15 +166,12 @@ export function createLayer(init: LayerInit): Layer {
     const either = AbortSignal.any([signal, abort.signal])
     try {
       progress = 0
-      await driver.stage(
-        { digest: image },
-        (directory, unpackSignal) =>
-          init.unpack(image, directory, unpackSignal, fraction => {
-            progress = fraction
-            init.onChange()
-          }),
-        either,
-      )
+      // A slot is only given up once what takes its place is here.
+      await init.fetch(image, either, fraction => {
+        progress = fraction
+        init.onChange()
+      })
+      await driver.stage({ digest: image }, (directory, until) => init.unpack(image, directory, until), either)
       return { type: 'staged', image }
     } catch (error) {
       return either.aborted ? undefined : { type: 'stage-failed', image, reason: toFleetError(error).message }

@@ -17,6 +17,7 @@ import {
   type StatementKind,
   sign,
   toFleetError,
+  withKeptRevocation,
   withPolicy,
   withRevocation,
 } from '../../protocol/index.ts'
@@ -75,7 +76,7 @@ export function createTrust(init: TrustInit): Trust {
   let certificate: Uint8Array | undefined
   let authority: Authority | undefined
   if (init.membership !== undefined) {
-    authority = init.revocations.reduce(withRevocation, authorityFrom(init.membership.chain))
+    authority = init.revocations.reduce(withKeptRevocation, authorityFrom(init.membership.chain))
     certificate = init.membership.certificate
   }
 
