@@ -4,6 +4,8 @@ import type { Address, Millis, NodeId } from '../protocol/index.ts'
 const MAX_KNOWN = 20_000
 /** Changes are written together, after this long and a millisecond for each address: a large fleet writes seldom. */
 const WRITE_AFTER = 1_000
+/** The first is written sooner: a node that has just joined knows nobody else to turn to. */
+const FIRST_AFTER = 50
 
 export type Peers = readonly (readonly [NodeId, readonly Address[]])[]
 
@@ -25,8 +27,9 @@ export interface AddressBook {
 export function createAddressBook(peers: Peers): AddressBook {
   const known = new Map<NodeId, readonly Address[]>(peers.slice(-MAX_KNOWN))
   let writeAt = Number.POSITIVE_INFINITY
+  let written = peers.length > 0
   const changed = (now: Millis): void => {
-    writeAt = Math.min(writeAt, now + WRITE_AFTER + known.size)
+    writeAt = Math.min(writeAt, now + (written ? WRITE_AFTER + known.size : FIRST_AFTER))
   }
   return {
     of: node => known.get(node) ?? [],
@@ -47,6 +50,7 @@ export function createAddressBook(peers: Peers): AddressBook {
     due(now) {
       if (now < writeAt) return undefined
       writeAt = Number.POSITIVE_INFINITY
+      written = true
       return [...known]
     },
     nextAt: () => writeAt,

@@ -113,8 +113,13 @@ export function createMembership(init: MembershipInit): Membership {
   const lost = (): readonly NodeId[] => {
     if (voice.leaving) return []
     if (!attached()) return overlay.lostNearby()
-    // It keeps no ring neighbours that would call: cut off, it calls whoever it ever knew.
-    return redial.links().size > 0 ? [] : [...book.nodes()]
+    // No ring neighbours would call it: cut off, it calls whoever it ever knew.
+    return cutOff() ? [...book.nodes()] : []
+  }
+  const cutOff = (): boolean => {
+    if (!attached()) return redial.links().size === 0
+    for (const peer of redial.links().keys()) if (overlay.has(peer)) return false
+    return true
   }
 
   const redial = createRedial(
@@ -126,7 +131,8 @@ export function createMembership(init: MembershipInit): Membership {
       lost,
       version,
       addressesOf: node => table.entries.get(node)?.record.body.addresses ?? book.of(node),
-      keep: node => table.entries.get(node)?.record.body.class === 'intermittent',
+      keep: node => !attached() && table.entries.get(node)?.record.body.class === 'intermittent',
+      cutOff,
       connect: (peer, addresses) => effects.push({ type: 'connect', peer, addresses }),
       disconnect: peer => effects.push({ type: 'disconnect', peer }),
     },
@@ -392,12 +398,12 @@ export function createMembership(init: MembershipInit): Membership {
     detector.forget(now)
     judge.postpone(now, stoodStill + profile.probeInterval)
   }
-  const linkCountChanged = (before: number): void => {
-    if ((before === 0) !== (redial.links().size === 0)) turn += 1
+  const linksChanged = (wasCutOff: boolean): void => {
+    if (wasCutOff !== cutOff()) turn += 1
   }
 
   const handle = (now: Millis, input: Input): void => {
-    const linksBefore = redial.links().size
+    const wasCutOff = cutOff()
     switch (input.type) {
       case 'wake':
         armedAt = undefined
@@ -408,7 +414,7 @@ export function createMembership(init: MembershipInit): Membership {
         const known = redial.linked(input.peer)
         redial.linkUp(now, input.peer)
         roster.heard(now, input.peer)
-        linkCountChanged(linksBefore)
+        linksChanged(wasCutOff)
         if (!known) sendDigest(input.peer)
         return
       }
@@ -416,7 +422,7 @@ export function createMembership(init: MembershipInit): Membership {
         saidAt.delete(input.peer)
         redial.linkDown(now, input.peer)
         puller.drop(input.peer)
-        return linkCountChanged(linksBefore)
+        return linksChanged(wasCutOff)
       case 'dialFailed':
         redial.failed(now, input.peer, input.addresses)
         if (

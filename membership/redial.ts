@@ -51,6 +51,8 @@ export interface RedialInit {
   readonly addressesOf: (node: NodeId) => readonly Address[]
   /** A link that the other end may want though we do not. */
   readonly keep: (node: NodeId) => boolean
+  /** No link leads to the fleet. */
+  readonly cutOff: () => boolean
   connect(peer: NodeId | undefined, addresses: readonly Address[]): void
   disconnect(peer: NodeId): void
 }
@@ -61,7 +63,7 @@ export interface Redial {
   linkUp(now: Millis, peer: NodeId): void
   linkDown(now: Millis, peer: NodeId): void
   failed(now: Millis, peer: NodeId | undefined, addresses: readonly Address[]): void
-  /** Addresses to try until somebody answers there, and again whenever there is no link at all. */
+  /** Addresses to try until somebody answers there, and again whenever no link leads to the fleet. */
   seek(now: Millis, peer: NodeId | undefined, addresses: readonly Address[]): void
   /** New addresses, or a sign that it is back: what was learned from failures is void. */
   retry(now: Millis, peer: NodeId): void
@@ -119,7 +121,7 @@ export function createRedial(init: RedialInit, start: Millis): Redial {
     soon(attempt.nextAt)
   }
   const resting = (seek: Sought): boolean =>
-    links.size > 0 && (seek.answered || (seek.peer !== undefined && links.has(seek.peer)))
+    !init.cutOff() && (seek.answered || (seek.peer !== undefined && links.has(seek.peer)))
 
   /** Starts the attempts that are due, and says when the next one is. */
   const dial = (now: Millis): void => {
@@ -204,7 +206,7 @@ export function createRedial(init: RedialInit, start: Millis): Redial {
         attempts.set(peer, { failures: flaps ? 1 : 0, nextAt: millis(now + wait), dialling: undefined })
         soon(now + wait)
       }
-      if (links.size === 0) soon(now)
+      if (init.cutOff()) soon(now)
     },
     failed(now, peer, addresses) {
       const attempt = peer === undefined ? undefined : attempts.get(peer)

@@ -530,7 +530,7 @@ export function assemble(world: World): number {
     world.start(host)
     world.run(20)
   }
-  return world.until('assembled', () => world.disagreements().length === 0, 120_000)
+  return world.until('assembled', () => world.disagreements().length === 0, 300_000)
 }
 
 export const pick = <T>(random: Random, items: readonly T[]): T => random.pick(items)!
