@@ -14,6 +14,7 @@ import {
   createReplacement,
   type Intent,
   type LedgerValue,
+  type Permit,
   type Replacement,
   type ReplacementEffect,
   type ReplacementInput,
@@ -56,6 +57,8 @@ export interface Layer {
   explain(): string
   /** Nothing is under way, and so no permit can be its. */
   idle(): boolean
+  /** Gives back a permit that no layer of this host knows of. Only while it is idle. */
+  giveBack(permit: Permit): void
   /** Images that must not be collected: running, previous, and on the way. */
   wanted(): Digest | null
 }
@@ -122,10 +125,7 @@ export function createLayer(init: LayerInit): Layer {
       case 'ask-permit':
         return own(askPermit)
       case 'persist-intent':
-        return own(async () => {
-          await init.persistIntent(effect.intent)
-          return effect.intent === null ? undefined : { type: 'intent-persisted' }
-        })
+        return own(() => persist(effect.intent))
       case 'drain':
         return own(async () => {
           log.info(
@@ -152,6 +152,16 @@ export function createLayer(init: LayerInit): Layer {
         return own(already)
       default:
         return effect satisfies never
+    }
+  }
+
+  const persist = async (intent: Intent | null): Promise<ReplacementInput | undefined> => {
+    try {
+      await init.persistIntent(intent)
+      return intent === null ? undefined : { type: 'intent-persisted' }
+    } catch (error) {
+      log.error({ layer, err: error }, "the layer's intent could not be written")
+      return intent === null ? undefined : { type: 'intent-not-persisted', reason: toFleetError(error).message }
     }
   }
 
@@ -258,6 +268,7 @@ export function createLayer(init: LayerInit): Layer {
     },
     health: () => driver.health(),
     idle: () => machine.view().stage === 'idle',
+    giveBack: permit => input({ type: 'forgotten', permit }),
     explain: () => machine.view().waitingFor || reason,
     wanted: () => machine.view().wanted,
   }

@@ -124,21 +124,7 @@ export function createRollouts(init: RolloutsInit): Rollouts {
   /** A permit granted right before the daemon was killed, of a generation that has ended since: nobody else would give it back. */
   const giveBackForgotten = (value: LedgerValue): void => {
     const permit = value.permits.find(held => held.node === network.self)
-    if (permit === undefined || !layers.every(layer => layer.idle())) return
-    groups
-      .propose(
-        value.group,
-        {
-          type: 'release',
-          node: network.self,
-          token: permit.token,
-          outcome: 'skipped',
-          reason: 'the daemon was restarted before it acted on it',
-          now: now(),
-        },
-        background,
-      )
-      .catch(error => log.debug({ err: error }, 'could not give back a forgotten permit'))
+    if (permit !== undefined && layers.every(layer => layer.idle())) layers[0]?.giveBack(permit)
   }
 
   const pauseWhenStalled = (value: LedgerValue, plan: Statement<Plan> | undefined): void => {

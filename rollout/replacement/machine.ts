@@ -11,7 +11,7 @@ import {
 } from '../../protocol/index.ts'
 import type { LedgerValue, Permit } from '../ledger/value.ts'
 import { next, type Wanted } from './target.ts'
-import type { Effect, Input, Intent } from './types.ts'
+import type { Effect, Input, Intent, Outcome, ReleaseIntent, ReplaceIntent } from './types.ts'
 
 /** A re-read of the permit is good for this long: the flip begins within it or the register is asked again. */
 export const ACT_WITHIN = millis(5_000)
@@ -29,26 +29,20 @@ type Stage =
   | { readonly at: 'staging'; readonly wanted: Wanted; readonly again: Millis | null }
   | { readonly at: 'readying'; readonly wanted: Wanted; readonly again: Millis | null }
   | { readonly at: 'asking'; readonly wanted: Wanted; readonly again: Millis | null }
-  | { readonly at: 'binding'; readonly intent: Intent }
-  | { readonly at: 'draining'; readonly intent: Intent; readonly again: Millis | null }
-  | { readonly at: 'rereading'; readonly intent: Intent; readonly since: Millis; readonly again: Millis | null }
-  | { readonly at: 'flipping'; readonly intent: Intent; readonly again: Millis | null }
+  | { readonly at: 'binding'; readonly intent: ReplaceIntent }
+  | { readonly at: 'draining'; readonly intent: ReplaceIntent; readonly again: Millis | null }
+  | { readonly at: 'rereading'; readonly intent: ReplaceIntent; readonly since: Millis; readonly again: Millis | null }
+  | { readonly at: 'flipping'; readonly intent: ReplaceIntent; readonly again: Millis | null }
   | {
       readonly at: 'verifying'
-      readonly intent: Intent
+      readonly intent: ReplaceIntent
       readonly flippedAt: Millis
       readonly healthySince: Millis | null
       readonly confirm: 'not-yet' | 'asked' | Millis
     }
-  | { readonly at: 'reverting'; readonly intent: Intent; readonly again: Millis | null }
-  | { readonly at: 'recovering'; readonly intent: Intent; readonly since: Millis }
-  | {
-      readonly at: 'releasing'
-      readonly intent: Intent
-      readonly outcome: 'ok' | 'rolledback' | 'skipped'
-      readonly reason: string
-      readonly again: Millis | null
-    }
+  | { readonly at: 'reverting'; readonly intent: ReplaceIntent; readonly again: Millis | null }
+  | { readonly at: 'recovering'; readonly intent: ReplaceIntent; readonly since: Millis }
+  | { readonly at: 'releasing'; readonly intent: ReleaseIntent; readonly again: Millis | null }
   /** After a restart with an intent on disk: the register says whether the permit is still ours. */
   | { readonly at: 'resuming'; readonly intent: Intent; readonly again: Millis | null }
   /** A node with an empty slot is in nobody's service: it takes the group's image with no permit. */
@@ -85,6 +79,7 @@ export interface Replacement {
  *
  * Not healthy by the deadline: flip back under the same permit, release `rolledback`. Nothing that takes the node
  * down happens outside a permit that the register holds, and the intent is on disk for exactly as long as that may be so.
+ * Whoever has once asked for a permit to be taken back does nothing under it any more (`ReleaseIntent`).
  */
 export function createReplacement(init: ReplacementInit): Replacement {
   const { node, layer, random } = init
@@ -93,6 +88,8 @@ export function createReplacement(init: ReplacementInit): Replacement {
   let ledger: LedgerValue | null = null
   let plan: Statement<Plan> | undefined
   let health: { state: Health; reason: string } = { state: 'unknown', reason: 'no check has run yet' }
+  /** The intent that is not on disk yet: until it is, nothing else moves. `again`: when to try once more after the disk refused. */
+  let saving: { intent: Intent; again: Millis | null } | null = null
   let failures = 0
   let flipFailures = 0
   let waitingFor = 'no plan is under way'
@@ -114,6 +111,10 @@ export function createReplacement(init: ReplacementInit): Replacement {
     const wait = Math.min(RETRY.last, RETRY.first * 2 ** Math.min(failures, 10))
     failures += 1
     return millis(now + wait / 2 + random.int(Math.ceil(wait / 2) + 1))
+  }
+  const save = (intent: Intent): void => {
+    saving = { intent, again: null }
+    effects.push({ type: 'persist-intent', intent })
   }
   const held = (value: LedgerValue, intent: Intent): Permit | undefined =>
     value.permits.find(permit => permit.node === node && permit.token === intent.token)
@@ -182,7 +183,8 @@ export function createReplacement(init: ReplacementInit): Replacement {
   const bind = (permit: Permit, wanted: Wanted): void => {
     failures = 0
     flipFailures = 0
-    const intent: Intent = {
+    const intent: ReplaceIntent = {
+      act: 'replace',
       plan: wanted.plan,
       token: permit.token,
       kind: permit.kind,
@@ -191,29 +193,29 @@ export function createReplacement(init: ReplacementInit): Replacement {
       failure: null,
     }
     stage = { at: 'binding', intent }
-    effects.push({ type: 'persist-intent', intent })
+    save(intent)
     say('waiting', `holds permit ${permit.token}`)
   }
 
-  const drain = (intent: Intent): void => {
+  const drain = (intent: ReplaceIntent): void => {
     stage = { at: 'draining', intent, again: null }
     effects.push({ type: 'drain', image: intent.to })
     say('draining', `draining under permit ${intent.token}`)
   }
 
-  const reread = (now: Millis, intent: Intent): void => {
+  const reread = (now: Millis, intent: ReplaceIntent): void => {
     stage = { at: 'rereading', intent, since: now, again: null }
     effects.push({ type: 'reread' })
   }
 
-  const flip = (intent: Intent, actBy: Millis): void => {
+  const flip = (intent: ReplaceIntent, actBy: Millis): void => {
     stage = { at: 'flipping', intent, again: null }
     health = { state: 'unknown', reason: 'no check has run since the flip' }
     effects.push({ type: 'flip', image: intent.to, actBy })
     say('starting', `starting the new image under permit ${intent.token}`)
   }
 
-  const verify = (now: Millis, intent: Intent): void => {
+  const verify = (now: Millis, intent: ReplaceIntent): void => {
     failures = 0
     stage = {
       at: 'verifying',
@@ -246,13 +248,13 @@ export function createReplacement(init: ReplacementInit): Replacement {
     }
   }
 
-  const revert = (intent: Intent, failure: string): void => {
+  const revert = (intent: ReplaceIntent, failure: string): void => {
     failures = 0
-    const failed: Intent = { ...intent, failure }
+    const failed: ReplaceIntent = { ...intent, failure }
     if (failed.from === null || failed.from === failed.to) return release(failed, 'rolledback', failure)
     stage = { at: 'reverting', intent: failed, again: null }
     health = { state: 'unknown', reason: 'no check has run since the flip back' }
-    effects.push({ type: 'persist-intent', intent: failed })
+    save(failed)
     say('reverting', failure)
   }
 
@@ -264,13 +266,15 @@ export function createReplacement(init: ReplacementInit): Replacement {
       release(stage.intent, 'rolledback', stage.intent.failure ?? 'it was flipped back')
   }
 
-  const release = (intent: Intent, outcome: 'ok' | 'rolledback' | 'skipped', reason: string): void => {
-    stage = { at: 'releasing', intent, outcome, reason, again: null }
-    effects.push({ type: 'release', token: intent.token, outcome, reason })
-    say(
-      outcome === 'rolledback' ? 'failed' : 'verifying',
-      outcome === 'ok' ? `giving back permit ${intent.token}` : reason,
-    )
+  const release = ({ token }: { token: number }, outcome: Outcome, reason: string): void => {
+    const intent: ReleaseIntent = { act: 'release', token, outcome, reason }
+    stage = { at: 'releasing', intent, again: null }
+    save(intent)
+    say(outcome === 'rolledback' ? 'failed' : 'verifying', outcome === 'ok' ? `giving back permit ${token}` : reason)
+  }
+
+  const proposeRelease = ({ token, outcome, reason }: ReleaseIntent): void => {
+    effects.push({ type: 'release', token, outcome, reason })
   }
 
   const unbind = (now: Millis): void => {
@@ -283,8 +287,13 @@ export function createReplacement(init: ReplacementInit): Replacement {
   const resume = (now: Millis, intent: Intent, value: LedgerValue): void => {
     if (held(value, intent) === undefined) {
       // It may have been drained when the daemon was killed.
-      if (current === intent.from) effects.push({ type: 'undrain' })
+      if (intent.act === 'replace' && current === intent.from) effects.push({ type: 'undrain' })
       return unbind(now)
+    }
+    if (intent.act === 'release') {
+      if (intent.outcome === 'skipped') effects.push({ type: 'undrain' })
+      stage = { at: 'releasing', intent, again: null }
+      return proposeRelease(intent)
     }
     if (intent.failure !== null)
       return current === intent.from ? beginRecovery(now, intent) : revert(intent, intent.failure)
@@ -292,13 +301,17 @@ export function createReplacement(init: ReplacementInit): Replacement {
     drain(intent)
   }
 
-  const beginRecovery = (now: Millis, intent: Intent): void => {
+  const beginRecovery = (now: Millis, intent: ReplaceIntent): void => {
     stage = { at: 'recovering', intent, since: now }
     say('reverting', `back on the image before: ${intent.failure ?? 'it was flipped back'}`)
     recover(now)
   }
 
   const due = (now: Millis): void => {
+    if (saving !== null) {
+      if (saving.again !== null && now >= saving.again) save(saving.intent)
+      return
+    }
     const at = stage
     if (at.at === 'idle' || at.at === 'binding') return
     if (at.at === 'verifying') return judge(now)
@@ -326,7 +339,8 @@ export function createReplacement(init: ReplacementInit): Replacement {
         effects.push({ type: 'flip', image: at.intent.from!, actBy: null })
         return
       case 'releasing':
-        return release(at.intent, at.outcome, at.reason)
+        stage = { ...at, again: null }
+        return proposeRelease(at.intent)
       case 'resuming':
         stage = { ...at, again: null }
         effects.push({ type: 'reread' })
@@ -401,8 +415,19 @@ export function createReplacement(init: ReplacementInit): Replacement {
         say('waiting', input.reason)
         return
       case 'intent-persisted':
+        saving = null
+        failures = 0
         if (stage.at === 'binding') return drain(stage.intent)
         if (stage.at === 'reverting') effects.push({ type: 'flip', image: stage.intent.from!, actBy: null })
+        if (stage.at === 'releasing') proposeRelease(stage.intent)
+        return
+      case 'intent-not-persisted':
+        if (saving === null) return
+        saving = { ...saving, again: backoff(now) }
+        waitingFor = `cannot go on with permit ${saving.intent.token}: ${input.reason}`
+        return
+      case 'forgotten':
+        if (stage.at === 'idle') release(input.permit, 'skipped', 'the daemon was restarted before it acted on it')
         return
       case 'drained':
         if (stage.at !== 'draining') return
@@ -502,6 +527,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
   }
 
   const wake = (now: Millis): Millis | null => {
+    if (saving !== null) return saving.again
     switch (stage.at) {
       case 'idle':
       case 'binding':
@@ -535,7 +561,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
       wanted:
         'wanted' in stage
           ? stage.wanted.image
-          : 'intent' in stage
+          : 'intent' in stage && stage.intent.act === 'replace'
             ? stage.intent.to
             : stage.at === 'installing'
               ? stage.image

@@ -2,10 +2,13 @@ import type { Digest, Health, LayerState, Millis, Plan, Statement } from '../../
 import type { LedgerValue, Permit, PermitKind, Refusal } from '../ledger/value.ts'
 
 /**
- * What a node has bound itself to, on disk before it goes down: a daemon that is killed in the middle of its own
+ * What a node has bound itself to, on disk before it acts on it: a daemon that is killed in the middle of its own
  * replacement reads it at the next start and goes on under the same permit.
  */
-export interface Intent {
+export type Intent = ReplaceIntent | ReleaseIntent
+
+export interface ReplaceIntent {
+  readonly act: 'replace'
   readonly plan: Digest
   readonly token: number
   readonly kind: PermitKind
@@ -14,6 +17,20 @@ export interface Intent {
   /** Set once the new image failed: from here on the way leads back to `from`. */
   readonly failure: string | null
 }
+
+/**
+ * The permit is on its way back. On disk before the release is proposed: a proposal that nobody answered may still be
+ * completed by another proposer at any later time, so nothing may ever be done again under its token, not in a later life either.
+ */
+export interface ReleaseIntent {
+  readonly act: 'release'
+  readonly token: number
+  readonly outcome: Outcome
+  readonly reason: string
+}
+
+/** See the ledger's action `release`. */
+export type Outcome = 'ok' | 'rolledback' | 'skipped'
 
 export type Input =
   | { readonly type: 'wake' }
@@ -26,6 +43,10 @@ export type Input =
   | { readonly type: 'granted'; readonly permit: Permit }
   | { readonly type: 'not-granted'; readonly refusal: Refusal | 'no-quorum'; readonly reason: string }
   | { readonly type: 'intent-persisted' }
+  /** The disk refused it; the old one is still there. */
+  | { readonly type: 'intent-not-persisted'; readonly reason: string }
+  /** The register holds a permit of this node that no layer knows of: granted right before an earlier life of its daemon ended. */
+  | { readonly type: 'forgotten'; readonly permit: Permit }
   | { readonly type: 'drained'; readonly answer: 'ok' | 'busy' | 'failed'; readonly reason: string }
   /** What the register says of our permit, read by quorum. `value` null: no quorum. */
   | { readonly type: 'reread'; readonly value: LedgerValue | null }
@@ -46,7 +67,7 @@ export type Effect =
   | { readonly type: 'stage'; readonly image: Digest }
   | { readonly type: 'ask-ready'; readonly image: Digest }
   | { readonly type: 'ask-permit' }
-  /** fsync before answering `intent-persisted`; null forgets it. */
+  /** fsync before answering `intent-persisted`; null forgets it, and is not answered. */
   | { readonly type: 'persist-intent'; readonly intent: Intent | null }
   | { readonly type: 'drain'; readonly image: Digest }
   | { readonly type: 'reread' }
@@ -55,12 +76,7 @@ export type Effect =
   /** Make the slot with this image current and run it. Not begun after `actBy`: then the answer is `flip-failed`. */
   | { readonly type: 'flip'; readonly image: Digest; readonly actBy: Millis | null }
   | { readonly type: 'confirm' }
-  | {
-      readonly type: 'release'
-      readonly token: number
-      readonly outcome: 'ok' | 'rolledback' | 'skipped'
-      readonly reason: string
-    }
+  | { readonly type: 'release'; readonly token: number; readonly outcome: Outcome; readonly reason: string }
   /** This node already runs what is wanted: say so to the ledger. */
   | { readonly type: 'already' }
   /** The layer's state changed, for vitals and the log. */

@@ -36,7 +36,7 @@ import { createAgenda } from './heap.ts'
 // that are slow and fail. One seed is one schedule.
 
 /** Ways in which the system is broken on purpose, to see that the checks notice. None is a setting of production code: each is done to it from outside. */
-export type Broken = 'permits-expire' | 'voters-forget' | 'reply-before-persist'
+export type Broken = 'permits-expire' | 'voters-forget' | 'reply-before-persist' | 'release-unbound'
 
 export interface Outcome {
   readonly violations: readonly string[]
@@ -55,6 +55,7 @@ interface Host {
   machine: Replacement
   current: Digest
   intent: Intent | null
+  intentFreeAt: number
   /** Voluntarily out of service: what I1 counts. Survives the daemon. */
   disrupted: boolean
   /** The voter: what it thinks, and what its disk has. */
@@ -163,6 +164,7 @@ export function runSchedule(seed: number, options: { voters?: number; broken?: B
       machine: undefined as never,
       current: V1,
       intent: null,
+      intentFreeAt: 0,
       disrupted: false,
       memory: voter,
       disk: voter,
@@ -342,9 +344,16 @@ export function runSchedule(seed: number, options: { voters?: number; broken?: B
           },
         )
       case 'persist-intent':
-        return later(random.int(5), () => {
-          host.intent = effect.intent
-          return effect.intent === null ? undefined : { type: 'intent-persisted' }
+        // Writes to one file happen in the order in which they were asked for.
+        host.intentFreeAt = Math.max(host.intentFreeAt, now) + random.int(5)
+        return later(host.intentFreeAt - now, () => {
+          if (effect.intent === null) {
+            host.intent = null
+            return undefined
+          }
+          if (faulty && random.int(50) === 0) return { type: 'intent-not-persisted', reason: 'the disk is full' }
+          if (broken !== 'release-unbound' || effect.intent.act !== 'release') host.intent = effect.intent
+          return { type: 'intent-persisted' }
         })
       case 'drain':
         host.disrupted = true
@@ -416,13 +425,7 @@ export function runSchedule(seed: number, options: { voters?: number; broken?: B
         if (outcome.type === 'committed') hear(host, outcome.value)
       })
       const permit = newest.permits.find(held => held.node === host.node)
-      if (permit !== undefined && host.machine.view().stage === 'idle' && host.intent === null) {
-        propose(
-          host,
-          { type: 'release', node: host.node, token: permit.token, outcome: 'skipped', reason: '', now: millis(now) },
-          () => undefined,
-        )
-      }
+      if (permit !== undefined) input(host, { type: 'forgotten', permit })
       beat(host)
     })
   const kill = (host: Host): void => {
