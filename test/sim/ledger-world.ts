@@ -211,7 +211,8 @@ export function runSchedule(seed: number, options: { voters?: number; broken?: B
       broken === 'permits-expire' && (result.reply.type === 'state' || result.reply.type === 'promised')
         ? { ...result.reply, value: expire(result.reply.value) }
         : result.reply
-    if (result.state === voter.memory) return reply(said)
+    // What it speaks of may still be on its way to the disk: requests are answered one after another.
+    if (result.state === voter.memory) return at(voter, Math.max(0, voter.diskFreeAt - now), () => reply(said))
     voter.memory = result.state
     if (broken === 'reply-before-persist') reply(said)
     if (faulty && random.int(400) === 0) {
