@@ -1,15 +1,6 @@
 import * as z from 'zod'
 import type { Plan, Statement } from '../../protocol/index.ts'
-import {
-  type Authority,
-  decode,
-  encode,
-  FleetError,
-  LIMITS,
-  type Millis,
-  openPlan,
-  parseNodeId,
-} from '../../protocol/index.ts'
+import { type Authority, decode, encode, FleetError, fields, LIMITS, openPlan } from '../../protocol/index.ts'
 import type { Action, LedgerValue } from './value.ts'
 
 /** Orders proposals within one epoch: by round, then by proposer. Round 0 is the value that the epoch was installed with. */
@@ -55,15 +46,7 @@ export type Reply =
   /** The change is not what the reducer makes of the action, or is none that it allows. */
   | { readonly type: 'illegal'; readonly reason: string }
 
-const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
-const time = count.transform(value => value as Millis)
-const digest = z
-  .string()
-  .regex(/^[0-9a-f]{64}$/)
-  .transform(text => text as LedgerValue['denied'][number])
-const node = z.string().max(64).transform(parseNodeId)
-const text = z.string().max(1024)
-const label = z.string().min(1).max(LIMITS.name)
+const { counter: count, digest, label, nodeId: node, reason: text, time } = fields
 // Decoded bytes are a Buffer; what the reducer makes is not, and the two have to compare equal.
 const bits = z
   .custom<Uint8Array>(value => value instanceof Uint8Array && value.byteLength <= LIMITS.roster / 8)
