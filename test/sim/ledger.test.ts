@@ -39,6 +39,7 @@ test.each<[Broken, string, number]>([
   ['voters-forget', 'I2: ', 792],
   ['voters-forget', 'I4: ', 155],
   ['reply-before-persist', 'two values are committed', 609],
+  ['release-unbound', 'I1: ', 61_912],
 ])('with %s it reports "%s"', (broken, violation, seed) => {
   expect(runSchedule(seed).violations).toEqual([])
   expect(runSchedule(seed, { broken }).violations[0]).toContain(violation)
