@@ -152,12 +152,13 @@ export async function startFleetd(
   })
   const groups = createGroups({
     trust,
+    network,
     access: ledgers.access,
     members: () => ({
       count: members?.stats().alive ?? 0,
       knows: node => node === network.self || (members?.knows(node) ?? false),
+      links: members?.links() ?? [],
     }),
-    publish: message => network.publish('rollouts', message),
     onValue(value) {
       ledgers.believe(value)
       rollouts.observe(value)

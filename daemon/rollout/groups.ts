@@ -1,5 +1,9 @@
 import type { Logger } from 'pino'
+import * as z from 'zod'
 import {
+  decode,
+  encode,
+  fields,
   LIMITS,
   type Millis,
   NOTICE,
@@ -11,14 +15,20 @@ import {
   type Statement,
 } from '../../protocol/index.ts'
 import { type Action, decodeValue, encodeValue, isOver, type LedgerValue } from '../../rollout/index.ts'
-import type { Verdict } from '../network/index.ts'
+import type { Network, Verdict } from '../network/index.ts'
 import type { Trust } from '../trust/index.ts'
 import type { LedgerAccess, Proposal } from './access.ts'
 
-/** How often a node reads its group's ledger although nobody told it of a change: while a generation is active, and otherwise. */
-const READ_EVERY = { active: 5_000, quiet: 60_000 }
+/** How often a node reads its group's ledger by quorum while a generation is active, although nobody told it of a change. */
+const READ_EVERY = 5_000
 /** Above this many members the reads of all together are kept at the same rate. */
 const UNSTRETCHED = 50
+/** How often it asks a neighbour for news of the ledger otherwise: what gossip lost comes to light so, without a connection to any voter. */
+const ASK_EVERY = 60_000
+const ASK_TIMEOUT = 5_000
+/** A neighbour is told what is known here and answers with a notice of something newer, or with nothing. */
+const SERVICE = 'ledger-news'
+const questionSchema = z.tuple([fields.label, fields.counter, fields.counter])
 
 export interface Groups {
   /** The last known value; undefined until something was heard. */
@@ -35,18 +45,21 @@ export interface Groups {
 
 export interface GroupsInit {
   readonly trust: Trust
+  readonly network: Network
   readonly access: (group: string) => LedgerAccess
-  readonly members: () => { count: number; knows: (node: NodeId) => boolean }
-  publish(message: Uint8Array): void
+  readonly members: () => { count: number; knows: (node: NodeId) => boolean; links: readonly NodeId[] }
   readonly onValue: (value: LedgerValue) => void
   readonly now: () => Millis
   readonly random: Random
   readonly log: Logger
 }
 
+/** Where a value stands in the history of its ledger. */
+type Position = Pick<LedgerValue, 'epoch' | 'version'>
+
 /** What this node knows of the ledgers: from its own reads and writes, and from what others tell. */
 export function createGroups(init: GroupsInit): Groups {
-  const { trust, now, random, log } = init
+  const { trust, network, now, random, log } = init
   const values = new Map<string, LedgerValue>()
   const timers = new Map<string, NodeJS.Timeout>()
   const stopping = new AbortController()
@@ -60,9 +73,45 @@ export function createGroups(init: GroupsInit): Groups {
     return true
   }
 
-  const tell = (value: LedgerValue): void => {
-    const notice: Notice = { group: value.group, epoch: value.epoch, version: value.version, value: encodeValue(value) }
-    init.publish(trust.sign(NOTICE, notice).bytes)
+  const noticeOf = (value: LedgerValue): Uint8Array =>
+    trust.sign(NOTICE, {
+      group: value.group,
+      epoch: value.epoch,
+      version: value.version,
+      value: encodeValue(value),
+    }).bytes
+
+  /** Takes a notice that somebody sent. */
+  const hear = (message: Uint8Array): Verdict => {
+    let notice: Statement<Notice>
+    let value: LedgerValue
+    try {
+      notice = open(NOTICE, trust.demand().fleet, message)
+      value = decodeValue(notice.body.value)
+    } catch {
+      return 'reject'
+    }
+    // A member that we have not met yet may well be one; what it says spreads through those who know it.
+    if (!notice.signers.every(signer => init.members().knows(nodeIdOf(signer)))) return 'ignore'
+    if (value.group !== notice.body.group || value.epoch !== notice.body.epoch || value.version !== notice.body.version)
+      return 'reject'
+    if (notice.clock > now() + LIMITS.clockSkew) return 'reject'
+    return learn(value) ? 'accept' : 'ignore'
+  }
+
+  network.serve(SERVICE, (_from, body) => {
+    const [group, epoch, version] = questionSchema.parse(decode(body, LIMITS.name * 2))
+    const value = values.get(group)
+    return value !== undefined && newer(value, { epoch, version }) ? noticeOf(value) : new Uint8Array()
+  })
+
+  const askNeighbour = async (value: LedgerValue): Promise<void> => {
+    const peer = random.pick(init.members().links)
+    if (peer === undefined) return
+    const answer = await network.request(peer, SERVICE, encode([value.group, value.epoch, value.version]), {
+      signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(ASK_TIMEOUT)]),
+    })
+    if (answer.byteLength > 0) hear(answer)
   }
 
   const read = async (group: string, signal: AbortSignal): Promise<LedgerValue | null> => {
@@ -74,15 +123,16 @@ export function createGroups(init: GroupsInit): Groups {
   const schedule = (group: string): void => {
     if (stopping.signal.aborted) return
     const value = values.get(group)
-    const base = value !== undefined && !isOver(value.phase) ? READ_EVERY.active : READ_EVERY.quiet
-    const stretched = base * Math.max(1, init.members().count / UNSTRETCHED)
-    const wait = value === undefined ? random.int(1_000) : stretched / 2 + random.int(stretched)
+    const quiet = value !== undefined && isOver(value.phase)
+    const every = quiet ? ASK_EVERY : READ_EVERY * Math.max(1, init.members().count / UNSTRETCHED)
+    const wait = value === undefined ? random.int(1_000) : every / 2 + random.int(every)
     clearTimeout(timers.get(group))
     timers.set(
       group,
       setTimeout(() => {
-        read(group, stopping.signal)
-          .catch(error => log.debug({ group, err: error }, 'the ledger could not be read'))
+        const looked: Promise<unknown> = quiet ? askNeighbour(value) : read(group, stopping.signal)
+        looked
+          .catch(error => log.debug({ group, err: error }, 'no news of the ledger could be had'))
           .finally(() => schedule(group))
       }, wait),
     )
@@ -105,30 +155,11 @@ export function createGroups(init: GroupsInit): Groups {
         'a proposal to the ledger',
       )
       if (answer.type === 'no-quorum') return answer
-      if (learn(answer.value) && answer.type === 'committed') tell(answer.value)
+      if (learn(answer.value) && answer.type === 'committed') network.publish('rollouts', noticeOf(answer.value))
       if (timers.has(group)) schedule(group)
       return answer
     },
-    gossip(message) {
-      let notice: Statement<Notice>
-      let value: LedgerValue
-      try {
-        notice = open(NOTICE, trust.demand().fleet, message)
-        value = decodeValue(notice.body.value)
-      } catch {
-        return 'reject'
-      }
-      // A member that we have not met yet may well be one; what it says spreads through those who know it.
-      if (!notice.signers.every(signer => init.members().knows(nodeIdOf(signer)))) return 'ignore'
-      if (
-        value.group !== notice.body.group ||
-        value.epoch !== notice.body.epoch ||
-        value.version !== notice.body.version
-      )
-        return 'reject'
-      if (notice.clock > now() + LIMITS.clockSkew) return 'reject'
-      return learn(value) ? 'accept' : 'ignore'
-    },
+    gossip: hear,
     follow(group) {
       if (!timers.has(group)) schedule(group)
     },
@@ -139,6 +170,6 @@ export function createGroups(init: GroupsInit): Groups {
   }
 }
 
-function newer(a: LedgerValue, b: LedgerValue): boolean {
+function newer(a: Position, b: Position): boolean {
   return a.epoch !== b.epoch ? a.epoch > b.epoch : a.version > b.version
 }
