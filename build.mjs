@@ -2,55 +2,89 @@
 // `--install` first installs the dependencies where the checkout has none.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { relative, resolve } from 'node:path'
 
-if (process.argv.includes('--install') && !existsSync('node_modules/.package-lock.json')) {
-  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { stdio: 'inherit' })
-  if (status !== 0) process.exit(status ?? 1)
+const FROM_COMMONJS =
+  "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);"
+
+if (import.meta.filename === process.argv[1]) {
+  if (process.argv.includes('--install') && !existsSync('node_modules/.package-lock.json')) {
+    const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { stdio: 'inherit' })
+    if (status !== 0) process.exit(status ?? 1)
+  }
+  rmSync('dist', { recursive: true, force: true })
+  await bundleDaemon('dist/fleetd.js')
+  await bundleControl('dist')
 }
 
-const { build } = await import('esbuild')
-const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
-rmSync('dist', { recursive: true, force: true })
-
-const common = {
-  bundle: true,
-  platform: 'node',
-  target: 'node20.19',
-  minify: true,
-  keepNames: true,
-  legalComments: 'none',
-  define: { __VERSION__: JSON.stringify(version) },
-  logLevel: 'warning',
-  metafile: true,
+/**
+ * Bundles the daemon. `instead` replaces modules: paths of this project as imported, with what is bundled in their place. Tests make
+ * misbehaving daemons so.
+ * @param {string} outfile
+ * @param {Record<string, string>} [instead]
+ */
+export async function bundleDaemon(outfile, instead = {}) {
+  const { build } = await import('esbuild')
+  await build({
+    ...common(),
+    entryPoints: ['daemon/main.ts'],
+    outfile,
+    format: 'esm',
+    // classic-level finds its native prebuild beside its own package.json, so it stays outside the bundle.
+    external: ['classic-level'],
+    // A daemon is mostly idle: a small nursery, a malloc that gives network buffers back to the system, and a collection now and then
+    // (daemon/main.ts) keep about 15 MB less resident, measured with 14 daemons (docs/decisions/0007).
+    banner: {
+      js: `#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_TOP_PAD_=16384 node --max-semi-space-size=1 --expose-gc\n${FROM_COMMONJS}`,
+    },
+    plugins: [
+      {
+        name: 'instead',
+        setup({ onResolve }) {
+          onResolve({ filter: /^\./ }, ({ path, resolveDir, importer }) => {
+            const other = instead[relative('.', resolve(resolveDir, path))]
+            return other === undefined || importer === resolve(other) ? undefined : { path: resolve(other) }
+          })
+        },
+      },
+    ],
+  })
+  chmodSync(outfile, 0o755)
 }
 
-await build({
-  ...common,
-  entryPoints: ['daemon/main.ts'],
-  outfile: 'dist/fleetd.js',
-  format: 'esm',
-  // classic-level finds its native prebuild beside its own package.json, so it stays outside the bundle.
-  external: ['classic-level'],
-  // A daemon is mostly idle: a small nursery, a malloc that gives network buffers back to the system, and a collection now and then
-  // (daemon/main.ts) keep about 15 MB less resident, measured with 14 daemons (docs/decisions/0007).
-  banner: {
-    js: "#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_TOP_PAD_=16384 node --max-semi-space-size=1 --expose-gc\nimport{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
-  },
-})
-// fleetctl is split in two by its one dynamic import: what asks the daemon, and what signs (cli/signing), whose schemas
-// take longer to parse than the rest takes to run. In one file, `fleetctl members` takes 30 ms more.
-await build({
-  ...common,
-  entryPoints: { fleetctl: 'cli/main.ts' },
-  outdir: 'dist',
-  format: 'esm',
-  splitting: true,
-  chunkNames: 'fleetctl-[hash]',
-  keepNames: false,
-  // commander loads it for commands that are programs of their own; fleetctl has none, and it costs 5 ms.
-  alias: { 'node:child_process': './cli/no-child-process.ts' },
-  banner: {
-    js: "#!/usr/bin/env node\nimport{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
-  },
-})
-for (const file of ['dist/fleetd.js', 'dist/fleetctl.js']) chmodSync(file, 0o755)
+/**
+ * Bundles fleetctl, split in two by its one dynamic import: what asks the daemon, and what signs (cli/signing), whose schemas
+ * take longer to parse than the rest takes to run. In one file, `fleetctl members` takes 30 ms more (docs/decisions/0008).
+ * @param {string} outdir
+ */
+async function bundleControl(outdir) {
+  const { build } = await import('esbuild')
+  await build({
+    ...common(),
+    entryPoints: { fleetctl: 'cli/main.ts' },
+    outdir,
+    format: 'esm',
+    splitting: true,
+    chunkNames: 'fleetctl-[hash]',
+    keepNames: false,
+    // commander loads it for commands that are programs of their own; fleetctl has none, and it costs 5 ms.
+    alias: { 'node:child_process': './cli/no-child-process.ts' },
+    banner: { js: `#!/usr/bin/env node\n${FROM_COMMONJS}` },
+  })
+  chmodSync(`${outdir}/fleetctl.js`, 0o755)
+}
+
+/** @returns {import('esbuild').BuildOptions} */
+function common() {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+  return {
+    bundle: true,
+    platform: 'node',
+    target: 'node20.19',
+    minify: true,
+    keepNames: true,
+    legalComments: 'none',
+    define: { __VERSION__: JSON.stringify(version) },
+    logLevel: 'warning',
+  }
+}

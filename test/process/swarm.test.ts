@@ -1,9 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { createWriteStream, readdirSync, readFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Daemon, type Sandbox, sandbox } from '../support/daemons.ts'
+import { storedChunks } from '../support/store.ts'
 import { eventually } from '../support/wait.ts'
 
 const SIZE = 256 * 2 ** 20
@@ -94,18 +95,4 @@ const received = async (daemon: Daemon): Promise<number> =>
   (await daemon.json<Peers>('image', 'peers', digest)).peers.reduce((sum, peer) => sum + peer.bytes, 0)
 
 /** Bytes of whole chunks on the disk of a daemon that may be dead. */
-function storedBytes(daemon: Daemon): number {
-  const chunks = readdirSync(daemon.dir, { recursive: true, withFileTypes: true }).filter(
-    entry => entry.isFile() && /^[0-9a-f]{64}$/.test(entry.name),
-  )
-  let bytes = 0
-  for (const chunk of chunks) {
-    try {
-      const content = readFileSync(join(chunk.parentPath, chunk.name))
-      if (createHash('sha256').update(content).digest('hex') === chunk.name) bytes += content.byteLength
-    } catch {
-      // It was renamed or removed between the listing and the look.
-    }
-  }
-  return bytes
-}
+const storedBytes = (daemon: Daemon): number => storedChunks(daemon.dir).good

@@ -30,6 +30,8 @@ export interface DaemonOptions {
   readonly flags?: readonly string[]
   readonly port?: number
   readonly mdns?: boolean
+  /** Another build of the daemon. */
+  readonly program?: string
 }
 
 export interface Daemon {
@@ -84,7 +86,7 @@ export async function sandbox(): Promise<Sandbox> {
       ...(options.flags ?? []),
     ]
     const logFile = join(dir, `${options.name}.log`)
-    const child = spawn(FLEETD, args, {
+    const child = spawn(options.program ?? FLEETD, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NODE_OPTIONS: '' },
     })

@@ -1,0 +1,13 @@
+import { encodeMessage as encodeHonestly, type Message } from '../../daemon/images/wire.ts'
+
+export { decodeMessage, SERVICE } from '../../daemon/images/wire.ts'
+
+/** Takes the place of daemon/images/wire.ts in a daemon that flips a bit in every hundredth chunk that it sends. */
+export function encodeMessage(message: Message): Uint8Array {
+  if (message.type !== 'chunk' || message.index % 100 !== 0) return encodeHonestly(message)
+  const bytes = Uint8Array.from(message.bytes)
+  const at = message.index % bytes.length
+  bytes[at] = bytes[at]! ^ 0x10
+  process.stdout.write(`a bit is flipped in chunk ${message.index}\n`)
+  return encodeHonestly({ ...message, bytes })
+}
