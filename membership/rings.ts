@@ -57,6 +57,18 @@ export function createRings(): Rings {
     return low
   }
   const present = (ring: number, index: number, place: Place): boolean => rings[ring]![index]?.node === place.node
+  /** How many places there are clockwise from one, itself included where it is there, until the other. */
+  const span = (ring: number, from: Place, to: Place): number => {
+    const { length } = rings[ring]!
+    const start = find(ring, from)
+    const end = find(ring, to)
+    const steps = (((end - start) % length) + length) % length
+    if (steps > 0 || from.node === to.node) return steps
+    if (present(ring, start, from)) return length
+    if (present(ring, end, to)) return 0
+    // Both are in one gap, which may be the one where the ring closes: the other is just ahead, or all the way round.
+    return (start === end ? before(to, from, ring) : end > start) ? length : 0
+  }
 
   return {
     get size() {
@@ -87,25 +99,17 @@ export function createRings(): Rings {
       return previous.node === place.node ? undefined : previous
     },
     distance(from, to, ring) {
-      const { length } = rings[ring]!
-      if (length === 0) return 0
+      if (rings[ring]!.length === 0) return 0
       const start = find(ring, from)
-      const end = find(ring, to)
-      let steps = (((end - start) % length) + length) % length
-      if (steps === 0 && before(to, from, ring)) steps = length
       // One that is not there sits just before the place that was found for it.
-      return present(ring, start, from) ? steps : steps + 1
+      return span(ring, from, to) + (present(ring, start, from) ? 0 : 1)
     },
     between(from, to, ring) {
       const places = rings[ring]!
       const found: NodeId[] = []
       if (places.length === 0) return found
       const start = find(ring, from)
-      const whole = from.node === to.node
-      const end = find(ring, to)
-      let count = whole ? places.length : (((end - start) % places.length) + places.length) % places.length
-      // Both searches at one index: nothing lies between, unless the way goes all the way round.
-      if (!whole && count === 0 && before(to, from, ring)) count = places.length
+      const count = from.node === to.node ? places.length : span(ring, from, to)
       for (let step = 0; step < count; step++) {
         const { node } = places[(start + step) % places.length]!
         if (node !== from.node && node !== to.node) found.push(node)
