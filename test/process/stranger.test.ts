@@ -30,12 +30,19 @@ const members = async (daemon: Daemon): Promise<string[]> =>
   (await daemon.json<{ members: { name: string }[] }>('members')).members.map(member => member.name).sort()
 
 const knows = (daemon: Daemon): string => daemon.log() + files(daemon.dir)
-const files = (dir: string): string =>
-  readdirSync(dir, { recursive: true, encoding: 'utf8' })
-    .map(name => join(dir, name))
-    .filter(path => statSync(path).isFile())
-    .map(path => readFileSync(path, 'latin1'))
-    .join('\n')
+/** All that stands in a directory. A file that is renamed meanwhile has its content read under the new name. */
+const files = (dir: string): string => {
+  try {
+    return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+      .map(name => join(dir, name))
+      .filter(path => statSync(path).isFile())
+      .map(path => readFileSync(path, 'latin1'))
+      .join('\n')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return files(dir)
+    throw error
+  }
+}
 
 const SECRETS = ['secretname', 'secretgroup', 'secretzone']
 

@@ -1,6 +1,8 @@
 /** A queue of events by virtual time; those of one moment come in the order in which they were added. */
 export interface Agenda {
   add(at: number, run: () => void): void
+  /** When the next event is. */
+  peek(): number | undefined
   /** The next event, taken out. */
   next(): { readonly at: number; readonly run: () => void } | undefined
 }
@@ -29,6 +31,7 @@ export function createAgenda(): Agenda {
       }
       heap[index] = entry
     },
+    peek: () => heap[0]?.at,
     next() {
       const first = heap[0]
       const last = heap.pop()

@@ -18,12 +18,12 @@ import {
   type NodeId,
   nodeIdOf,
   type PublicKey,
-  type Random,
   type Statement,
   type StatementKind,
   seededRandom,
   sha256,
 } from '../../protocol/index.ts'
+import { createAgenda } from './heap.ts'
 
 /** A daemon that does not do its part, to show that the checkers notice. */
 export type Fault =
@@ -126,7 +126,7 @@ export function createWorld(options: WorldOptions): World {
   const violations: string[] = []
   const sent = { frames: 0, bytes: 0, gossip: 0 }
   const failedSince = new Map<string, number>()
-  const queue = createQueue()
+  const queue = createAgenda()
   let now = START
   let networkDisturbedAt = START
 
@@ -146,7 +146,7 @@ export function createWorld(options: WorldOptions): World {
   const byId = new Map(hosts.map(host => [host.id, host]))
   const byAddress = new Map(hosts.map(host => [host.address as string, host]))
 
-  const later = (delay: number, run: () => void): void => queue.push(now + delay, run)
+  const later = (delay: number, run: () => void): void => queue.add(now + delay, run)
   const delay = (): number => LATENCY + random.int(JITTER)
   const pairKey = (a: Host, b: Host): string => (a.index < b.index ? `${a.index} ${b.index}` : `${b.index} ${a.index}`)
   const isBlocked = (from: Host, to: Host): boolean =>
@@ -227,7 +227,7 @@ export function createWorld(options: WorldOptions): World {
     const side = link.ends[0] === from ? 0 : 1
     const at = Math.max(now + delay(), link.lastAt[side])
     link.lastAt[side] = at
-    queue.push(at, () => {
+    queue.add(at, () => {
       if (links.get(pairKey(from.host, to)) !== link) return
       const end = link.ends[side === 0 ? 1 : 0]
       const given = input(end)
@@ -246,7 +246,7 @@ export function createWorld(options: WorldOptions): World {
         const heard = believed(end.host, ...decodeGossip(message))
         if (heard === undefined) return undefined
         end.seen.add(id)
-        if (end.machine.news(heard)) queue.push(now, () => end.host.process === end && flood(end, message, from.host))
+        if (end.machine.news(heard)) queue.add(now, () => end.host.process === end && flood(end, message, from.host))
         return { type: 'gossip', heard }
       })
     }
@@ -255,9 +255,10 @@ export function createWorld(options: WorldOptions): World {
     const target = effect.addresses.map(address => byAddress.get(address)).find(host => host !== undefined)
     const fail = (after: number, refused: boolean): void =>
       later(after, () => tell(from, { ...effect, type: 'dialFailed', refused }))
-    if (options.fault === 'forgets-the-dead' && effect.peer !== undefined) {
-      const status = from.machine.member(effect.peer)?.status
-      if (status === undefined || status === 'failed') return fail(1, false)
+    if (options.fault === 'forgets-the-dead' && target !== undefined) {
+      // The address that it was told to join is not called either, once who lives there has failed.
+      const status = from.machine.member(target.id)?.status
+      if (status === 'failed' || (status === undefined && effect.peer !== undefined)) return fail(1, false)
     }
     if (target === undefined || lost(from.host, target) || isBlocked(target, from.host))
       return fail(DIAL_TIMEOUT, false)
@@ -290,7 +291,7 @@ export function createWorld(options: WorldOptions): World {
       case 'wakeAt': {
         process.wake += 1
         const { wake } = process
-        queue.push(effect.at, () => {
+        queue.add(effect.at, () => {
           if (process.wake === wake) tell(process, { type: 'wake', late: now - effect.at })
         })
         return
@@ -417,7 +418,7 @@ export function createWorld(options: WorldOptions): World {
       const end = now + milliseconds
       for (let next = queue.peek(); next !== undefined && next <= end; next = queue.peek()) {
         now = Math.max(now, next)
-        queue.pop()()
+        queue.next()!.run()
       }
       now = end
     },
@@ -443,7 +444,7 @@ export function createWorld(options: WorldOptions): World {
       const { process } = host
       if (process === undefined) return
       process.pausedUntil = Math.max(process.pausedUntil, now + milliseconds)
-      queue.push(process.pausedUntil, () => {
+      queue.add(process.pausedUntil, () => {
         if (host.process !== process || now < process.pausedUntil) return
         disturb(host)
         const { held } = process
@@ -531,53 +532,4 @@ export function assemble(world: World): number {
     world.run(20)
   }
   return world.until('assembled', () => world.disagreements().length === 0, 300_000)
-}
-
-export const pick = <T>(random: Random, items: readonly T[]): T => random.pick(items)!
-
-interface Queue {
-  push(at: number, run: () => void): void
-  peek(): number | undefined
-  pop(): () => void
-}
-
-/** A binary heap by time, and by order of insertion within one time. */
-function createQueue(): Queue {
-  const heap: { at: number; order: number; run: () => void }[] = []
-  let order = 0
-  const before = (a: number, b: number): boolean =>
-    heap[a]!.at < heap[b]!.at || (heap[a]!.at === heap[b]!.at && heap[a]!.order < heap[b]!.order)
-  const swap = (a: number, b: number): void => {
-    ;[heap[a], heap[b]] = [heap[b]!, heap[a]!]
-  }
-  return {
-    push(at, run) {
-      order += 1
-      heap.push({ at, order, run })
-      for (let i = heap.length - 1; i > 0; ) {
-        const parent = (i - 1) >> 1
-        if (!before(i, parent)) break
-        swap(i, parent)
-        i = parent
-      }
-    },
-    peek: () => heap[0]?.at,
-    pop() {
-      const { run } = heap[0]!
-      const last = heap.pop()!
-      if (heap.length > 0) {
-        heap[0] = last
-        for (let i = 0; ; ) {
-          const left = 2 * i + 1
-          let least = i
-          if (left < heap.length && before(left, least)) least = left
-          if (left + 1 < heap.length && before(left + 1, least)) least = left + 1
-          if (least === i) break
-          swap(i, least)
-          i = least
-        }
-      }
-      return run
-    },
-  }
 }
