@@ -1,4 +1,5 @@
 import {
+  type Address,
   type Digest,
   FleetError,
   type Millis,
@@ -11,6 +12,7 @@ import { createAddressBook } from './address-book.ts'
 import { createPuller, itemFrames, keysFor, lackedBy, offerFor, suspicionItems } from './antientropy.ts'
 import { createAwareness } from './awareness.ts'
 import { createDetector } from './detector.ts'
+import { strength } from './evidence.ts'
 import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind, type Item } from './frames.ts'
 import { createJudge } from './judge.ts'
 import { type MemberView, viewOf } from './members.ts'
@@ -69,7 +71,7 @@ export function createMembership(init: MembershipInit): Membership {
   const table = createTable()
   const overlay = createOverlay(self)
   const awareness = createAwareness()
-  const judge = createJudge(profile, overlay, awareness)
+  const judge = createJudge(profile, overlay, awareness, node => (roster.members.get(node)?.doubts.size ?? 0) > 0)
   const voice = createVoice(init)
   const book = createAddressBook(init.peers.filter(([node]) => node !== self))
   const relays = createRelays(profile)
@@ -122,6 +124,9 @@ export function createMembership(init: MembershipInit): Membership {
     return true
   }
 
+  const addressesOf = (node: NodeId): readonly Address[] =>
+    table.entries.get(node)?.record.body.addresses ?? book.of(node)
+
   const redial = createRedial(
     {
       self,
@@ -130,7 +135,7 @@ export function createMembership(init: MembershipInit): Membership {
       wanted: neighbours,
       lost,
       version,
-      addressesOf: node => table.entries.get(node)?.record.body.addresses ?? book.of(node),
+      addressesOf,
       keep: node => !attached() && table.entries.get(node)?.record.body.class === 'intermittent',
       cutOff,
       connect: (peer, addresses) => effects.push({ type: 'connect', peer, addresses }),
@@ -174,7 +179,9 @@ export function createMembership(init: MembershipInit): Membership {
         // Smoothed as TCP does it (RFC 6298, alpha = 1/8).
         if (member !== undefined) member.rtt = member.rtt === undefined ? rtt : member.rtt + (rtt - member.rtt) / 8
       },
-      unheard: node => suspect(node, 'silence'),
+      knock: node =>
+        effects.push({ type: 'knock', peer: node, addresses: addressesOf(node), timeout: profile.knockTimeout }),
+      unheard: (node, evidence) => suspect(node, evidence),
     },
     init.now,
   )
@@ -186,7 +193,7 @@ export function createMembership(init: MembershipInit): Membership {
     if (member === undefined || voice.leaving || !overlay.has(node)) return
     const { epoch, seq } = member.entry.record.body
     const known = member.entry.suspicions.get(self)?.body
-    if (known?.epoch === epoch && known.seq === seq && (known.evidence === evidence || evidence === 'silence')) return
+    if (known?.epoch === epoch && known.seq === seq && strength(evidence) <= strength(known.evidence)) return
     const statement = init.sign(SUSPICION, { subject: node, epoch, seq, evidence, since: stepNow })
     if (take(stepNow, [{ kind: 'suspicion', statement, observer: self }]) > 0) publish('suspicion', statement.bytes)
   }
@@ -227,7 +234,7 @@ export function createMembership(init: MembershipInit): Membership {
       if (!change.record) continue
       const { record } = table.entries.get(node)!
       if (record.body.presence === 'left') continue
-      book.learn(now, node, record.body.addresses)
+      if (book.learn(now, node, record.body.addresses)) detector.moved(node)
       redial.retry(now, node)
     }
     return news
@@ -433,6 +440,8 @@ export function createMembership(init: MembershipInit): Membership {
         )
           suspect(input.peer, 'refused')
         return
+      case 'knocked':
+        return detector.knocked(now, input.peer, input.answer)
       case 'frame':
         if (revoked.has(input.peer)) return
         roster.heard(now, input.peer)

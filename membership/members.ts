@@ -1,4 +1,4 @@
-import type { Address, Digest, Health, LayerStatus, Millis, NodeClass, NodeId } from '../protocol/index.ts'
+import type { Address, Digest, Health, LayerStatus, Millis, NodeClass, NodeId, Suspicion } from '../protocol/index.ts'
 import type { Entry } from './table.ts'
 
 /** `away` and `overdue` are for class intermittent alone, which is never `failed`. */
@@ -8,7 +8,9 @@ export type Status = 'alive' | 'suspect' | 'failed' | 'left' | 'away' | 'overdue
 export interface Doubt {
   /** When it was heard here; for a member that was first heard of with it, when its author says. */
   at: Millis
-  refused: boolean
+  evidence: Suspicion['evidence']
+  /** When its author first said this much, which may be later than `at`. */
+  evidentAt: Millis
   /** The observer is assigned to the subject in our view. */
   assigned: boolean
 }

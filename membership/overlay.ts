@@ -32,6 +32,8 @@ export interface Overlay {
    * lost one, and each is called by at most 2K, however large the fleet is. All of them when we are alone.
    */
   lostNearby(): readonly NodeId[]
+  /** Those before it on each ring: who observes this live member. */
+  observersOf(subject: NodeId): readonly NodeId[]
   /** True when `observer` may be assigned to observe `subject`; either may be gone from the rings by now. */
   mayObserve(observer: NodeId, subject: NodeId): boolean
 }
@@ -45,11 +47,11 @@ export function createOverlay(self: NodeId): Overlay {
   let version = 0
 
   const place = (node: NodeId): Place => (node === self ? here : (places.get(node) ?? placeOf(node)))
-  const adjacent = (sides: readonly ('after' | 'before')[]): readonly NodeId[] => {
+  const adjacent = (to: Place, sides: readonly ('after' | 'before')[]): readonly NodeId[] => {
     const found = new Set<NodeId>()
     for (let ring = 0; ring < RINGS; ring++)
       for (const side of sides) {
-        const other = live[side](here, ring)
+        const other = live[side](to, ring)
         if (other !== undefined) found.add(other.node)
       }
     return [...found]
@@ -87,10 +89,12 @@ export function createOverlay(self: NodeId): Overlay {
     get version() {
       return version
     },
-    successors: () => adjacent(['after']),
-    predecessors: () => adjacent(['before']),
+    successors: () => adjacent(here, ['after']),
+    predecessors: () => adjacent(here, ['before']),
     neighbours: () =>
-      live.size <= 2 * RINGS + 1 ? [...live.nodes()].filter(node => node !== self) : adjacent(['after', 'before']),
+      live.size <= 2 * RINGS + 1
+        ? [...live.nodes()].filter(node => node !== self)
+        : adjacent(here, ['after', 'before']),
     attachments() {
       const best: NodeId[] = []
       for (const node of live.nodes()) {
@@ -113,6 +117,7 @@ export function createOverlay(self: NodeId): Overlay {
       }
       return [...found]
     },
+    observersOf: subject => adjacent(place(subject), ['before']),
     mayObserve(observer, subject) {
       if (observer === subject) return false
       const from = place(observer)

@@ -1,5 +1,6 @@
 import type { Digest, NodeId, NodeRecord, Statement, Suspicion, Vitals } from '../protocol/index.ts'
 import { sha256 } from '../protocol/index.ts'
+import { strength } from './evidence.ts'
 import { BUCKETS, type Key, type Rank } from './frames.ts'
 
 /** What a full table refuses. Bounds what a hostile member can make all others keep. */
@@ -63,7 +64,7 @@ export function compareSuspicions(a: Statement<Suspicion>, b: Statement<Suspicio
   return (
     a.body.epoch - b.body.epoch ||
     a.body.seq - b.body.seq ||
-    Number(a.body.evidence === 'refused') - Number(b.body.evidence === 'refused') ||
+    strength(a.body.evidence) - strength(b.body.evidence) ||
     compareIds(a.id, b.id)
   )
 }

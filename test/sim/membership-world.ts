@@ -280,6 +280,19 @@ export function createWorld(options: WorldOptions): World {
     })
   }
 
+  /** Of a host that is up the kernel answers, though its process be paused; of several tries one has to get through, both ways. */
+  const knock = (from: Process, { peer, addresses, timeout }: Extract<MembershipEffect, { type: 'knock' }>): void => {
+    const target = addresses.map(address => byAddress.get(address)).find(host => host !== undefined)
+    const through = (): boolean => target !== undefined && !lost(from.host, target) && !lost(target, from.host)
+    const tries = [0, 1, 2, 3].map(through)
+    const first = tries.indexOf(true)
+    const after = first < 0 ? timeout : (first * timeout) / tries.length + 2 * delay()
+    later(after, () => {
+      const answer = first < 0 ? 'none' : target!.process === undefined ? 'refused' : 'open'
+      tell(from, { type: 'knocked', peer, answer })
+    })
+  }
+
   // ---- processes ----
 
   const step = (process: Process, input: MembershipInput): void => {
@@ -305,6 +318,8 @@ export function createWorld(options: WorldOptions): World {
         return flood(process, effect.message, undefined)
       case 'connect':
         return dial(process, effect)
+      case 'knock':
+        return knock(process, effect)
       case 'disconnect': {
         const link = linkOf(host, byId.get(effect.peer)!)
         if (link !== undefined) breakLink(link)
