@@ -13,7 +13,7 @@ import { STATEMENTS } from './statement.ts'
 const NAMES = Object.keys(ROUTES)
 /** A daemon that has nothing: what reaches it has passed the checks of the API. */
 const service = new Proxy({} as FleetService, {
-  get: () => async () => {
+  get: () => () => {
     throw new FleetError('not-found', 'there is nothing here')
   },
 })
