@@ -4,6 +4,8 @@ import {
   type Millis,
   millis,
   type NodeId,
+  type NodeRecord,
+  type Statement,
   SUSPICION,
   type Suspicion,
 } from '../protocol/index.ts'
@@ -13,7 +15,7 @@ import { createAwareness } from './awareness.ts'
 import { createDetector } from './detector.ts'
 import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind, type Item } from './frames.ts'
 import { createJudge } from './judge.ts'
-import { type MemberView, viewOf } from './members.ts'
+import { type MemberView, type Status, viewOf } from './members.ts'
 import { createOverlay } from './overlay.ts'
 import { createRedial } from './redial.ts'
 import { createRelays } from './relays.ts'
@@ -38,6 +40,9 @@ export interface Membership {
   step(now: Millis, input: Input): Effect[]
   members(): readonly MemberView[]
   member(node: NodeId): MemberView | undefined
+  /** Its status alone, and the record that it is known by: for who asks about very many. */
+  status(node: NodeId): Status | undefined
+  record(node: NodeId): Statement<NodeRecord> | undefined
   /** Peers with a link right now. */
   links(): readonly NodeId[]
   /** Peers that the overlay gives this node as neighbours. */
@@ -530,6 +535,11 @@ export function createMembership(init: MembershipInit): Membership {
       const member = roster.members.get(node)
       return member === undefined || member.reaped ? undefined : viewOf(member)
     },
+    status(node) {
+      const member = roster.members.get(node)
+      return member?.reaped === false ? member.status : undefined
+    },
+    record: node => table.entries.get(node)?.record,
     links: () => [...redial.links().keys()],
     neighbours: () => [...neighbours()],
     news(item) {
