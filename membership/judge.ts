@@ -15,7 +15,7 @@ const GRAIN = 20
 export interface Judge {
   /** Brings a member's doubts in line with the suspicions held against it. `introduced`: they came along with the first word of it, and are as old as their authors say. */
   weigh(now: Millis, member: Member, introduced: boolean): void
-  /** No longer in question: failed, left or gone. */
+  /** No longer in question: failed, left or gone. Its doubts are forgotten; the suspicions stay in the table. */
   dismiss(member: Member): void
   /** Those that count as failed now. */
   settle(now: Millis): Member[]
@@ -27,7 +27,8 @@ export interface Judge {
 }
 
 export function createJudge(profile: Profile, overlay: Overlay, awareness: Awareness): Judge {
-  const doubted = new Set<Member>()
+  /** By slot. */
+  const doubted = new Map<number, Member>()
   let settleAt = Number.POSITIVE_INFINITY
 
   const deadline = (member: Member): number => {
@@ -71,7 +72,7 @@ export function createJudge(profile: Profile, overlay: Overlay, awareness: Aware
       const { record, suspicions } = member.entry
       for (const observer of member.doubts.keys()) {
         const suspicion = suspicions.get(observer)
-        if (suspicion === undefined || !counts(record, suspicion)) member.doubts.delete(observer)
+        if (suspicion === undefined || !counts(record, suspicion)) member.trust(observer)
       }
       for (const [observer, suspicion] of suspicions) {
         if (!counts(record, suspicion)) continue
@@ -79,28 +80,28 @@ export function createJudge(profile: Profile, overlay: Overlay, awareness: Aware
         const known = member.doubts.get(observer)
         if (known !== undefined && known.refused === refused) continue
         const at = introduced ? millis(Math.min(now, suspicion.clock)) : now
-        member.doubts.set(observer, { at, refused, assigned: overlay.mayObserve(observer, member.id) })
+        member.doubt(observer, { at, refused, assigned: overlay.mayObserve(observer, member.id) })
       }
       if (member.doubts.size === 0) {
-        member.failsAt = Number.POSITIVE_INFINITY
-        doubted.delete(member)
+        doubted.delete(member.slot)
         return
       }
-      doubted.add(member)
+      doubted.set(member.slot, member)
       schedule(now, member)
     },
     dismiss(member) {
-      doubted.delete(member)
+      doubted.delete(member.slot)
+      member.trust()
     },
     settle(now) {
       if (now < settleAt) return []
       const failed: Member[] = []
       settleAt = Number.POSITIVE_INFINITY
-      for (const member of doubted) {
+      for (const member of doubted.values()) {
         assign(member)
         schedule(now, member)
         if (member.failsAt > now + GRAIN) continue
-        doubted.delete(member)
+        doubted.delete(member.slot)
         failed.push(member)
       }
       settleAt = Math.max(settleAt, now + GRAIN)
@@ -109,7 +110,7 @@ export function createJudge(profile: Profile, overlay: Overlay, awareness: Aware
     suspected: member => [...member.doubts.values()].some(doubt => doubt.assigned),
     postpone(now, by) {
       settleAt = Number.POSITIVE_INFINITY
-      for (const member of doubted) {
+      for (const member of doubted.values()) {
         for (const doubt of member.doubts.values()) doubt.at = millis(Math.min(now, doubt.at + by))
         schedule(now, member)
       }

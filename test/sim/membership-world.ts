@@ -1,4 +1,5 @@
 import {
+  createAtlas,
   createMembership,
   type GossipKind,
   type Heard,
@@ -140,6 +141,7 @@ export function createWorld(options: WorldOptions): World {
   const violations: string[] = []
   const sent = { frames: 0, bytes: 0, gossip: 0, gossipBytes: 0 }
   const queue = createWheel(START)
+  const atlas = createAtlas({ shared: true })
   let now = START
 
   const hosts: Host[] = Array.from({ length: options.nodes }, (_, index) => ({
@@ -368,6 +370,7 @@ export function createWorld(options: WorldOptions): World {
       sign: signer(host, () => now),
       open: (kind, bytes) => believed(host, kind, bytes),
       peers: host.disk.peers,
+      atlas,
     })
     const process: Process = { host, machine, links: new Set(), failed: new Map(), wake: 0, pausedUntil: 0, held: [] }
     host.process = process
