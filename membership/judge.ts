@@ -21,7 +21,7 @@ const GRAIN = 20
 export interface Judge {
   /** Brings a member's doubts in line with the suspicions held against it. `introduced`: they came along with the first word of it, and are as old as their authors say. */
   weigh(now: Millis, member: Member, introduced: boolean): void
-  /** No longer in question: failed, left or gone. */
+  /** No longer in question: failed, left or gone. Its doubts are forgotten; the suspicions stay in the table. */
   dismiss(member: Member): void
   /** Those that count as failed now. */
   settle(now: Millis): Member[]
@@ -39,7 +39,8 @@ export function createJudge(
   awareness: Awareness,
   isDoubted: (node: NodeId) => boolean,
 ): Judge {
-  const doubted = new Set<Member>()
+  /** By slot. */
+  const doubted = new Map<number, Member>()
   let settleAt = Number.POSITIVE_INFINITY
 
   /** How many of a member's observers have to say that its host is unreachable: as many as can speak, WITNESSES at most. */
@@ -96,7 +97,7 @@ export function createJudge(
       const { record, suspicions } = member.entry
       for (const observer of member.doubts.keys()) {
         const suspicion = suspicions.get(observer)
-        if (suspicion === undefined || !counts(record, suspicion)) member.doubts.delete(observer)
+        if (suspicion === undefined || !counts(record, suspicion)) member.trust(observer)
       }
       for (const [observer, suspicion] of suspicions) {
         if (!counts(record, suspicion)) continue
@@ -105,28 +106,28 @@ export function createJudge(
         if (known !== undefined && strength(known.evidence) >= strength(evidence)) continue
         const evidentAt = introduced ? millis(Math.min(now, suspicion.clock)) : now
         const assigned = overlay.mayObserve(observer, member.id)
-        member.doubts.set(observer, { at: known?.at ?? evidentAt, evidentAt, evidence, assigned })
+        member.doubt(observer, { at: known?.at ?? evidentAt, evidentAt, evidence, assigned })
       }
       if (member.doubts.size === 0) {
-        member.failsAt = Number.POSITIVE_INFINITY
-        doubted.delete(member)
+        doubted.delete(member.slot)
         return
       }
-      doubted.add(member)
+      doubted.set(member.slot, member)
       schedule(now, member)
     },
     dismiss(member) {
-      doubted.delete(member)
+      doubted.delete(member.slot)
+      member.trust()
     },
     settle(now) {
       if (now < settleAt) return []
       const failed: Member[] = []
       settleAt = Number.POSITIVE_INFINITY
-      for (const member of doubted) {
+      for (const member of doubted.values()) {
         assign(member)
         schedule(now, member)
         if (member.failsAt > now + GRAIN) continue
-        doubted.delete(member)
+        doubted.delete(member.slot)
         failed.push(member)
       }
       settleAt = Math.max(settleAt, now + GRAIN)
@@ -135,7 +136,7 @@ export function createJudge(
     suspected: member => [...member.doubts.values()].some(doubt => doubt.assigned),
     postpone(now, by) {
       settleAt = Number.POSITIVE_INFINITY
-      for (const member of doubted) {
+      for (const member of doubted.values()) {
         for (const doubt of member.doubts.values()) {
           doubt.at = millis(Math.min(now, doubt.at + by))
           doubt.evidentAt = millis(Math.min(now, doubt.evidentAt + by))

@@ -10,6 +10,7 @@ import type {
   Suspicion,
   Vitals,
 } from '../protocol/index.ts'
+import type { Atlas } from './atlas.ts'
 import type { Knock } from './evidence.ts'
 import type { GossipKind } from './frames.ts'
 import type { MemberView } from './members.ts'
@@ -43,6 +44,8 @@ export interface MembershipInit {
   readonly open: (kind: GossipKind, bytes: Uint8Array) => Heard | undefined
   /** Addresses from an earlier life: where to look for the fleet when nobody calls. */
   readonly peers: readonly (readonly [NodeId, readonly Address[]])[]
+  /** Shared with other machines of this process; one of its own by default. */
+  readonly atlas?: Atlas
 }
 
 export type Input =

@@ -35,8 +35,7 @@ const fleet = (
   assemble(world)
   return world
 }
-const agree = (world: World): number =>
-  world.until('of one view', () => world.disagreements().length === 0, 3 * lan().redialLast)
+const agree = (world: World): number => world.until('of one view', world.agreed, 3 * lan().redialLast)
 const statuses = (world: World, of: Host): (string | undefined)[] =>
   world
     .running()
