@@ -43,6 +43,8 @@ export interface EventsMachine {
   /** Whether a gossiped event is to be passed on and given to `step`, or, of one in excess, a `wake`. News counts against its author's pace. */
   worth(now: Millis, event: FleetEvent, peer: NodeId): Worth
   readonly buffer: Omit<Buffer, 'add'>
+  /** What the next event that is fired here is numbered. */
+  nextSeq(): number
   /** Lamport time: of the newest event that is known here. */
   ltime(): number
   state(): EventsState
@@ -315,6 +317,7 @@ export function createEvents(init: EventsInit): EventsMachine {
       return 'excess'
     },
     buffer,
+    nextSeq: () => order.next().seq,
     ltime: () => order.next().ltime - 1,
     state: () => ({ ...order.state(), cursor, fresh }),
     stats: () => {
