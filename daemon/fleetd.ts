@@ -1,8 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { isEventFrame } from '../membership/events/index.ts'
-import { type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
+import { isEventFrame, type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
 import {
   type Digest,
   decode,

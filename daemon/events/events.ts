@@ -9,7 +9,7 @@ import {
   type EventsMachine,
   type Kept,
   type Remembered,
-} from '../../membership/events/index.ts'
+} from '../../membership/index.ts'
 import {
   eventName,
   FleetError,

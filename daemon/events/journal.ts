@@ -1,6 +1,6 @@
 import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type EventsState, type Kept, NO_EVENTS, type Remembered, restore } from '../../membership/events/index.ts'
+import { type EventsState, type Kept, NO_EVENTS, type Remembered, restore } from '../../membership/index.ts'
 import { FleetError, type FleetId, type NodeId } from '../../protocol/index.ts'
 import { diskError, syncDirectory } from '../state/index.ts'
 import { readBatches, sealBatch } from './batches.ts'

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { EventsState, Remembered } from '../../membership/events/index.ts'
+import type { EventsState, Remembered } from '../../membership/index.ts'
 import { decode, EVENT, encode, FleetError, type FleetId, type NodeId, open } from '../../protocol/index.ts'
 
 /** What a batch of the journal holds: the whole state, which each segment begins with, or what changed it. */

@@ -1,4 +1,4 @@
-import type { EventsMachine, Kept } from '../../membership/events/index.ts'
+import type { EventsMachine, Kept } from '../../membership/index.ts'
 import { FleetError } from '../../protocol/index.ts'
 import type { UserEvent } from '../happenings.ts'
 
