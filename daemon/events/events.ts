@@ -133,6 +133,12 @@ export async function createEvents(init: EventsInit): Promise<Events> {
           `events ${effect.from} to ${effect.to} of ${effect.node} could not be had from anybody and are not waited for any more`,
         )
         return remember(effect)
+      case 'without':
+        log.warn(
+          { node: effect.node, seq: effect.seq, cause: effect.cause, at: effect.at },
+          `event ${effect.seq} of ${effect.node} is delivered without event ${effect.at} of ${effect.cause}, which it names as before it and nobody has`,
+        )
+        return
       case 'deliver':
       case 'settled':
         return remember(effect)

@@ -80,6 +80,7 @@ export function createEvents(init: EventsInit): EventsMachine {
       effects.push({ type: 'deliver', kept })
     },
     lost: (node, from, to) => effects.push({ type: 'lost', node, from, to }),
+    without: ({ body: { node, seq } }, cause, at) => effects.push({ type: 'without', node, seq, cause, at }),
   })
   const { vector } = order
   order.hold(fresh)

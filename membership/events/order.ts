@@ -24,6 +24,8 @@ export interface OrderHooks {
   deliver(event: Event, told: boolean): void
   /** These events of this author will never be delivered here. */
   lost(node: NodeId, from: number, to: number): void
+  /** The event is delivered although this cause that it names, of which nothing proves that it exists, was to come first. */
+  without(event: Event, cause: NodeId, seq: number): void
 }
 
 interface Waiting {
@@ -150,7 +152,10 @@ export function createOrder(self: NodeId, initial: OrderState, hooks: OrderHooks
     for (const [cause, at] of unmet(event)) {
       // That another's event exists is a claim, until that other has signed one as late: a claim alone must silence nobody.
       const signed = Math.max(0, ...(byAuthor.get(cause)?.keys() ?? []))
-      if (signed < at) continue
+      if (signed < at) {
+        hooks.without(event, cause, at)
+        continue
+      }
       hooks.lost(cause, vector.floor(cause) + 1, at)
       raise(cause, at)
     }

@@ -4,7 +4,8 @@ import type { EventsState, Remembered } from './types.ts'
 
 /** The state after what was remembered since `state`: what the machine had when it said the last of it. */
 export function restore(self: NodeId, state: EventsState, since: readonly Remembered[]): EventsState {
-  const order = createOrder(self, state, { deliver: () => undefined, lost: () => undefined })
+  const nothing = (): void => undefined
+  const order = createOrder(self, state, { deliver: nothing, lost: nothing, without: nothing })
   let { cursor, fresh } = state
   for (const item of since) {
     switch (item.type) {

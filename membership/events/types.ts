@@ -45,6 +45,14 @@ export type Effect =
   | { readonly type: 'deliver'; readonly kept: Kept }
   /** These events, both ends included, will never be delivered here. */
   | { readonly type: 'lost'; readonly node: NodeId; readonly from: number; readonly to: number }
+  /** Event `seq` of `node` is delivered although it names event `at` of `cause` as before it: nobody has that, and it may not exist. */
+  | {
+      readonly type: 'without'
+      readonly node: NodeId
+      readonly seq: number
+      readonly cause: NodeId
+      readonly at: number
+    }
   /** The node is fresh no more; `floors`: what was before its time. */
   | { readonly type: 'settled'; readonly floors: readonly (readonly [NodeId, number])[] }
   | { readonly type: 'misbehaved'; readonly peer: NodeId; readonly reason: string }
