@@ -1,9 +1,14 @@
-import { type Millis, millis, type NodeId, type Random } from '../protocol/index.ts'
+import { type Coordinate, type Millis, millis, type NodeId, type Random } from '../protocol/index.ts'
 import type { Awareness } from './awareness.ts'
 import type { Profile } from './profiles.ts'
 
 /** A subject that is heard anyway is still probed this often, in intervals, so that its round trip stays known. */
 const RTT_EVERY = 10
+/** A node that has measured little is in a hurry to know where it stands: it measures this often, until it has measured so many times. */
+const HURRY = 2
+const HURRIED = 20
+/** And how often an intermittent member, which observes nobody, measures the members that it is attached to, in intervals: for its coordinate alone. */
+const ATTACHED_EVERY = 60
 /** A subject that was heard within so many intervals is not probed: it gives a sign of life once per interval, which may be a little late. */
 const FRESH = 1.5
 /** An observer that was sent anything within so many intervals needs no further sign of life. */
@@ -15,9 +20,10 @@ interface Probe {
   /** When others are asked; undefined once they have been. */
   relayAt: Millis | undefined
   readonly failAt: Millis
-  /** Others were asked, and so many of them have said that they cannot reach it either. */
-  asked: number
-  nacks: number
+  /** The others that were asked and have not said yet that they cannot reach it either. Nobody else's word counts. */
+  readonly asked: Set<NodeId>
+  /** For the round trip alone: no answer says nothing. */
+  readonly measureOnly: boolean
 }
 
 export interface DetectorInit {
@@ -25,6 +31,10 @@ export interface DetectorInit {
   readonly awareness: Awareness
   readonly random: Random
   readonly subjects: () => readonly NodeId[]
+  /** Peers that are not observed, and whose round trip is wanted all the same. */
+  readonly attachments: () => readonly NodeId[]
+  /** How many round trips have been measured so far. */
+  readonly measurements: () => number
   /** Who observes this node, and when each was last sent anything. */
   readonly observers: () => readonly NodeId[]
   readonly saidAt: (node: NodeId) => Millis | undefined
@@ -35,15 +45,16 @@ export interface DetectorInit {
   readonly linked: (node: NodeId) => boolean
   sendProbe(node: NodeId, serial: number): void
   askRelay(relay: NodeId, serial: number, subject: NodeId): void
-  measured(node: NodeId, rtt: number): void
+  measured(now: Millis, node: NodeId, rtt: number, coordinate: Coordinate): void
   unheard(node: NodeId): void
 }
 
 export interface Detector {
   wake(now: Millis): void
   nextAt(): Millis
-  ack(now: Millis, serial: number, from: NodeId): void
-  relayed(now: Millis, serial: number, alive: boolean): void
+  ack(now: Millis, serial: number, from: NodeId, coordinate: Coordinate): void
+  /** What one that was asked says of the subject. Ignored from anybody else, and the second time. */
+  relayed(serial: number, from: NodeId, alive: boolean): void
   /** This process stood still: whatever was not answered meanwhile says nothing about others. */
   forget(now: Millis): void
 }
@@ -61,7 +72,7 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
   // A random phase, so that a fleet that was started together does not probe together.
   let nextRound = millis(start + random.int(profile.probeInterval))
 
-  const probe = (now: Millis, subject: NodeId): void => {
+  const probe = (now: Millis, subject: NodeId, measureOnly = false): void => {
     const stretch = awareness.score + 1
     serial = (serial + 1) % MAX_SERIAL
     const linked = init.linked(subject)
@@ -69,10 +80,10 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
       subject,
       sentAt: now,
       // Without a link there is nothing to wait for: others are asked at once.
-      relayAt: linked ? millis(now + profile.probeTimeout * stretch) : now,
+      relayAt: measureOnly ? undefined : linked ? millis(now + profile.probeTimeout * stretch) : now,
       failAt: millis(now + Math.max(profile.probeInterval, 2 * profile.probeTimeout) * stretch),
-      asked: 0,
-      nacks: 0,
+      asked: new Set(),
+      measureOnly,
     })
     if (linked) init.sendProbe(subject, serial)
   }
@@ -84,12 +95,13 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
         probes.delete(id)
       } else if (now >= outstanding.failAt) {
         probes.delete(id)
-        if (outstanding.asked > outstanding.nacks) awareness.nobodyAnswered()
+        if (outstanding.measureOnly) continue
+        if (outstanding.asked.size > 0) awareness.nobodyAnswered()
         init.unheard(outstanding.subject)
       } else if (outstanding.relayAt !== undefined && now >= outstanding.relayAt) {
         outstanding.relayAt = undefined
         const relays = random.shuffle(init.relays(outstanding.subject)).slice(0, profile.relays)
-        outstanding.asked = relays.length
+        for (const relay of relays) outstanding.asked.add(relay)
         for (const relay of relays) init.askRelay(relay, id, outstanding.subject)
       }
     }
@@ -104,15 +116,23 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
         init.sendBeat(observer)
     const underWay = new Set([...probes.values()].map(outstanding => outstanding.subject))
     const subjects = init.subjects()
+    const attachments = init.attachments()
+    const every = init.measurements() < HURRIED ? HURRY : RTT_EVERY
     for (const subject of subjects) {
       if (underWay.has(subject)) continue
       const fresh = now - (init.heardAt(subject) ?? 0) < FRESH * profile.probeInterval
-      const measured = round - (measuredIn.get(subject) ?? Number.NEGATIVE_INFINITY) < RTT_EVERY
+      const measured = round - (measuredIn.get(subject) ?? Number.NEGATIVE_INFINITY) < every
       if (fresh && (measured || !init.linked(subject))) continue
       measuredIn.set(subject, round)
       probe(now, subject)
     }
-    if (measuredIn.size > 4 * (subjects.length + 1)) measuredIn.clear()
+    for (const peer of attachments) {
+      if (underWay.has(peer) || !init.linked(peer)) continue
+      if (round - (measuredIn.get(peer) ?? Number.NEGATIVE_INFINITY) < ATTACHED_EVERY) continue
+      measuredIn.set(peer, round)
+      probe(now, peer, true)
+    }
+    if (measuredIn.size > 4 * (subjects.length + attachments.length + 1)) measuredIn.clear()
   }
 
   return {
@@ -128,18 +148,15 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
       for (const { relayAt, failAt } of probes.values()) at = Math.min(at, relayAt ?? failAt)
       return millis(at)
     },
-    ack(now, id, from) {
+    ack(now, id, from, coordinate) {
       const outstanding = probes.get(id)
       if (outstanding === undefined || outstanding.subject !== from) return
       probes.delete(id)
       awareness.probeAnswered()
-      init.measured(from, now - outstanding.sentAt)
+      init.measured(now, from, now - outstanding.sentAt, coordinate)
     },
-    relayed(_now, id, alive) {
-      const outstanding = probes.get(id)
-      if (outstanding === undefined) return
-      if (alive) probes.delete(id)
-      else outstanding.nacks += 1
+    relayed(id, from, alive) {
+      if (probes.get(id)?.asked.delete(from) === true && alive) probes.delete(id)
     },
     forget(now) {
       probes.clear()

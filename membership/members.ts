@@ -1,4 +1,14 @@
-import type { Address, Digest, Health, LayerStatus, Millis, NodeClass, NodeId } from '../protocol/index.ts'
+import {
+  type Address,
+  type Coordinate,
+  type Digest,
+  type Health,
+  type LayerStatus,
+  type Millis,
+  millis,
+  type NodeClass,
+  type NodeId,
+} from '../protocol/index.ts'
 import type { Entry } from './table.ts'
 
 /** `away` and `overdue` are for class intermittent alone, which is never `failed`. */
@@ -24,6 +34,8 @@ export interface Member {
   heardAt: Millis
   /** Smoothed round trip of probes, milliseconds. */
   rtt: number | undefined
+  /** The newest that it has said, in an answer to a probe or in its vitals. */
+  coordinate: Coordinate | undefined
   readonly doubts: Map<NodeId, Doubt>
   /** When it counts as failed unless it refutes; Infinity with no doubts. */
   failsAt: number
@@ -50,7 +62,10 @@ export interface MemberView {
   readonly reason: string
   readonly taint: readonly string[]
   readonly images: readonly Digest[]
+  /** Smoothed round trip of probes, milliseconds; null where none was measured. */
   readonly rttMs: number | null
+  /** Where it stands in the space of round trips (`rttBetween`); null until it has said so. */
+  readonly coordinate: Coordinate | null
   readonly since: Millis
 }
 
@@ -73,6 +88,7 @@ export function viewOf(member: Member): MemberView {
     taint: vitals?.body.taint ?? [],
     images: vitals?.body.images ?? [],
     rttMs: member.rtt ?? null,
-    since: member.since,
+    coordinate: member.coordinate ?? null,
+    since: millis(Math.floor(member.since)),
   }
 }

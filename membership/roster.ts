@@ -1,10 +1,10 @@
-import { type Millis, millis, type NodeId } from '../protocol/index.ts'
+import { type Coordinate, type Millis, millis, type NodeId, unpackCoordinate } from '../protocol/index.ts'
 import type { AddressBook } from './address-book.ts'
 import type { Judge } from './judge.ts'
 import { type Member, type MemberView, type Status, viewOf } from './members.ts'
 import type { Overlay } from './overlay.ts'
 import type { Profile } from './profiles.ts'
-import type { Table } from './table.ts'
+import type { Entry, Table } from './table.ts'
 import type { MemberEvent } from './types.ts'
 
 /** Failed and departed members are shown this long (Serf: 24 h). */
@@ -111,6 +111,7 @@ export function createRoster(init: RosterInit): Roster {
       since: now,
       heardAt: absent ? saidAt : now,
       rtt: undefined,
+      coordinate: placeOf(entry),
       doubts: new Map(),
       failsAt: Number.POSITIVE_INFINITY,
       reaped: false,
@@ -168,6 +169,7 @@ export function createRoster(init: RosterInit): Roster {
       if (known === undefined) return introduce(now, node)
       const { body } = known.entry.record
       if (change.record || change.vitals) known.heardAt = now
+      if (change.vitals) known.coordinate = placeOf(known.entry) ?? known.coordinate
       if (body.class === 'intermittent') {
         intermittent.add(known)
         known.doubts.clear()
@@ -210,3 +212,6 @@ export function createRoster(init: RosterInit): Roster {
     nextAt: () => Math.min(judge.nextAt(), sweepAt),
   }
 }
+
+const placeOf = ({ vitals }: Entry): Coordinate | undefined =>
+  vitals?.body.coordinate === undefined ? undefined : unpackCoordinate(vitals.body.coordinate)
