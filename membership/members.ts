@@ -27,7 +27,9 @@ export interface Member {
   readonly doubts: Map<NodeId, Doubt>
   /** When it counts as failed unless it refutes; Infinity with no doubts. */
   failsAt: number
-  /** It has been gone for so long that nobody is told of it any more. It is still kept, so that no late word of it makes it a new member. */
+  /** It was failed or overdue by this node's own judgement when it came into this status: what a dismissal of it hangs on. */
+  missing: boolean
+  /** It has been gone for so long, or was pruned, that nobody is told of it any more. It is still kept, so that no late word of it makes it a new member. */
   reaped: boolean
   /** When it was last shown the suspicions against it. */
   toldAt: number

@@ -1,5 +1,6 @@
-import type { Digest, NodeId, NodeRecord, Statement, Suspicion, Vitals } from '../protocol/index.ts'
+import type { Digest, Dismissal, NodeId, NodeRecord, Statement, Suspicion, Vitals } from '../protocol/index.ts'
 import { sha256 } from '../protocol/index.ts'
+import { voids, withDismissal } from './dismissals.ts'
 import { BUCKETS, type Key, type Rank } from './frames.ts'
 
 /** What a full table refuses. Bounds what a hostile member can make all others keep. */
@@ -18,12 +19,14 @@ export interface Entry {
   readonly vitals: Statement<Vitals> | undefined
   /** By observer, none older than the record; those against this very version count. */
   readonly suspicions: ReadonlyMap<NodeId, Statement<Suspicion>>
+  /** Of each version one at most, none older than the record; the one of this very version counts. */
+  readonly dismissals: readonly Statement<Dismissal>[]
   readonly bucket: number
 }
 
 /**
  * The statements that this node holds, as a join-semilattice: of each node the newest record and vitals, of each
- * observer its newest word on each subject. Merging is commutative, associative and idempotent, so members that
+ * observer its newest word on each subject, of each version of a record its dismissal. Merging is commutative, associative and idempotent, so members that
  * have seen the same statements hold the same table, whatever the order. Digests by bucket tell where two differ.
  */
 export interface Table {
@@ -33,6 +36,7 @@ export interface Table {
   mergeRecord(statement: Statement<NodeRecord>): boolean
   mergeVitals(statement: Statement<Vitals>): boolean
   mergeSuspicion(statement: Statement<Suspicion>, observer: NodeId): boolean
+  mergeDismissal(statement: Statement<Dismissal>): boolean
   addDocument(id: Digest, bytes: Uint8Array): boolean
   removeDocument(id: Digest): void
   remove(node: NodeId): void
@@ -84,6 +88,7 @@ interface Held {
   record: Statement<NodeRecord> | undefined
   vitals: Statement<Vitals> | undefined
   suspicions: Map<NodeId, Statement<Suspicion>>
+  dismissals: readonly Statement<Dismissal>[]
 }
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 type MutableEntry = Mutable<Entry> & { suspicions: Map<NodeId, Statement<Suspicion>> }
@@ -108,7 +113,7 @@ export function createTable(): Table {
   const orphan = (node: NodeId): Held => {
     let held = orphans.get(node)
     if (held === undefined) {
-      held = { record: undefined, vitals: undefined, suspicions: new Map() }
+      held = { record: undefined, vitals: undefined, suspicions: new Map(), dismissals: [] }
       orphans.set(node, held)
       if (orphans.size > MAX_ORPHANS) orphans.delete(orphans.keys().next().value!)
     }
@@ -128,18 +133,27 @@ export function createTable(): Table {
     suspicions.delete(last)
     return { added: last !== observer, dropped: last === observer ? undefined : dropped }
   }
+  /** Puts others in the place of the dismissals that are held of a member. */
+  const putDismissals = (entry: MutableEntry, dismissals: readonly Statement<Dismissal>[]): void => {
+    for (const each of [...entry.dismissals, ...dismissals]) toggle(entry.bucket, each.id)
+    entry.dismissals = dismissals
+  }
   const dropRefuted = (entry: MutableEntry): void => {
+    putDismissals(
+      entry,
+      entry.dismissals.filter(each => !voids(entry.record, each)),
+    )
     for (const [observer, suspicion] of entry.suspicions) {
       if (!refutes(entry.record, suspicion)) continue
       entry.suspicions.delete(observer)
       toggle(entry.bucket, suspicion.id)
     }
   }
-  const keyOf = ({ node, record, vitals, suspicions }: MutableEntry): Key => ({
+  const keyOf = ({ node, record, vitals, suspicions, dismissals }: MutableEntry): Key => ({
     node,
     record: rankOf(record),
     vitals: vitals === undefined ? null : rankOf(vitals),
-    suspicions: [...suspicions.values()].map(suspicion => word(suspicion.id, 0) >>> 0),
+    claims: [...suspicions.values(), ...dismissals].map(({ id }) => word(id, 0) >>> 0),
   })
 
   const table: Table = {
@@ -165,11 +179,12 @@ export function createTable(): Table {
         record: statement,
         vitals: held?.vitals,
         suspicions: held?.suspicions ?? new Map(),
+        dismissals: held?.dismissals ?? [],
         bucket: bucketOf(node),
       }
       entries.set(node, entry)
       membersIn[entry.bucket]!.add(node)
-      for (const each of [statement, entry.vitals, ...entry.suspicions.values()]) toggle(entry.bucket, each?.id)
+      for (const id of idsOf(entry)) toggle(entry.bucket, id)
       dropRefuted(entry)
       return true
     },
@@ -197,6 +212,17 @@ export function createTable(): Table {
       return true
     },
 
+    mergeDismissal(statement) {
+      const entry = entries.get(statement.body.subject)
+      if (entry !== undefined && voids(entry.record, statement)) return false
+      const held = entry ?? orphan(statement.body.subject)
+      const dismissals = withDismissal(held.dismissals, statement)
+      if (dismissals === held.dismissals) return false
+      if (entry === undefined) held.dismissals = dismissals
+      else putDismissals(entry, dismissals)
+      return entry !== undefined
+    },
+
     addDocument(id, bytes) {
       if (documents.has(id)) return false
       if (documents.size >= MAX_DOCUMENTS || documentBytes + bytes.byteLength > MAX_DOCUMENT_BYTES) return false
@@ -218,7 +244,7 @@ export function createTable(): Table {
       orphans.delete(node)
       const entry = entries.get(node)
       if (entry === undefined) return
-      for (const each of [entry.record, entry.vitals, ...entry.suspicions.values()]) toggle(entry.bucket, each?.id)
+      for (const id of idsOf(entry)) toggle(entry.bucket, id)
       membersIn[entry.bucket]!.delete(node)
       entries.delete(node)
     },
@@ -239,6 +265,9 @@ export function createTable(): Table {
   }
   return table
 }
+
+const idsOf = ({ record, vitals, suspicions, dismissals }: Entry): (Digest | undefined)[] =>
+  [record, vitals, ...suspicions.values(), ...dismissals].map(each => each?.id)
 
 const rankOf = (statement: Statement<NodeRecord | Vitals>): Rank => [
   statement.body.epoch,

@@ -12,12 +12,16 @@ import {
 } from '../../membership/index.ts'
 import {
   type Address,
+  DISMISSAL,
+  type Dismissal,
   encode,
   type FleetId,
   millis,
   type NodeId,
+  type NodeRecord,
   nodeIdOf,
   type PublicKey,
+  RECORD,
   type Statement,
   type StatementKind,
   seededRandom,
@@ -35,6 +39,10 @@ export type Fault =
   | 'ignores-revocations'
   /** It never hears that it is suspected. */
   | 'never-refutes'
+  /** Every second host does not hear of dismissals. */
+  | 'ignores-dismissals'
+  /** Signatures are not looked at, and somebody speaks for a member that was pruned. */
+  | 'believes-forgeries'
 
 export interface WorldOptions {
   readonly seed: number
@@ -57,6 +65,10 @@ export interface Host {
   powered: boolean
   revoked: boolean
   left: boolean
+  /** Somebody has pruned it as it was last heard, and it has not been started since: it must not come back to who has dropped it. */
+  pruned: boolean
+  /** Its newest record. */
+  said: NodeRecord | undefined
   tags: Record<string, string>
   /** When it was last tampered with: judged by M2 only once it has had time to recover. */
   disturbedAt: number
@@ -70,6 +82,8 @@ interface Process {
   pausedUntil: number
   held: MembershipInput[]
   frames: number
+  /** Those that were pruned and that it lists no more. */
+  readonly dropped: Set<Host>
 }
 
 interface Link {
@@ -103,6 +117,10 @@ export interface World {
   /** SIGSTOP and, later, SIGCONT. */
   pause(host: Host, milliseconds: number): void
   leave(host: Host): void
+  /** force-leave, asked of `by`. */
+  dismiss(by: Host, host: Host, prune: boolean): void
+  /** A member that keeps no rules dismisses one that lives, and everybody hears it. */
+  slander(by: Host, host: Host): void
   move(host: Host): void
   revoke(host: Host): void
   retag(host: Host): void
@@ -140,6 +158,8 @@ export function createWorld(options: WorldOptions): World {
     powered: true,
     revoked: false,
     left: false,
+    pruned: false,
+    said: undefined,
     tags: {},
     disturbedAt: START,
   }))
@@ -174,19 +194,30 @@ export function createWorld(options: WorldOptions): World {
       }
       const tag = kind.domain.split('/')[1]
       if (tag === 'record' || tag === 'vitals') said.set(id, { kind: tag, statement } as unknown as Heard)
-      else said.set(id, { kind: 'suspicion', statement, observer: host.id } as unknown as Heard)
+      else if (tag === 'dismissal') {
+        said.set(id, { kind: tag, statement } as unknown as Heard)
+        notePruning(body as Dismissal)
+      } else said.set(id, { kind: 'suspicion', statement, observer: host.id } as unknown as Heard)
+      if (tag === 'record') host.said = body as NodeRecord
       return statement
     }
+  /** What the subject said last may not have got to who dismisses it: that is news then, and makes the dismissal void. */
+  const notePruning = ({ subject, epoch, seq, presence, prune }: Dismissal): void => {
+    const host = byId.get(subject)!
+    const { said: last, process } = host
+    host.pruned ||=
+      prune && process === undefined && last?.epoch === epoch && last.seq === seq && last.presence === presence
+  }
   const believed = (host: Host, kind: GossipKind, bytes: Uint8Array): Heard | undefined => {
     const heard = kind === 'document' ? { kind, bytes } : said.get(sha256(bytes))
     if (heard === undefined || heard.kind === 'document') return heard
+    const { body } = heard.statement
+    const ofItself = ('node' in body ? body.node : body.subject) === host.id
+    const saidByOthers = heard.kind === 'suspicion' || heard.kind === 'dismissal'
     const deaf =
-      (options.fault === 'epoch-not-persisted' &&
-        heard.kind !== 'suspicion' &&
-        heard.statement.body.node === host.id) ||
-      ((options.fault === 'never-refutes' || options.fault === 'epoch-not-persisted') &&
-        heard.kind === 'suspicion' &&
-        heard.statement.body.subject === host.id)
+      (options.fault === 'epoch-not-persisted' && ofItself) ||
+      (options.fault === 'never-refutes' && ofItself && saidByOthers) ||
+      (options.fault === 'ignores-dismissals' && heard.kind === 'dismissal' && host.index % 2 === 1)
     return deaf ? undefined : heard
   }
 
@@ -327,6 +358,7 @@ export function createWorld(options: WorldOptions): World {
     disturb(host)
     host.powered = true
     host.left = false
+    host.pruned = false
     if (options.fault !== 'epoch-not-persisted') host.disk.epoch += 1
     const machine = createMembership({
       self: host.id,
@@ -348,13 +380,24 @@ export function createWorld(options: WorldOptions): World {
       open: (kind, bytes) => believed(host, kind, bytes),
       peers: host.disk.peers,
     })
-    const process: Process = { host, machine, seen: new Set(), wake: 0, pausedUntil: 0, held: [], frames: 0 }
+    const process: Process = {
+      host,
+      machine,
+      seen: new Set(),
+      wake: 0,
+      pausedUntil: 0,
+      held: [],
+      frames: 0,
+      dropped: new Set(),
+    }
     host.process = process
     step(process, { type: 'wake', late: 0 })
     if (options.fault !== 'ignores-revocations')
       for (const other of hosts) if (other.revoked) step(process, { type: 'revoked', node: other.id })
-    if (host.index > 0 && host.disk.peers.length === 0)
-      step(process, { type: 'join', peer: undefined, addresses: [hosts[0]!.address] })
+    // Told to join somebody who is still a member: who remembers nobody finds nobody else.
+    const first = hosts.find(other => !other.revoked)
+    if (first !== undefined && first !== host && host.disk.peers.length === 0)
+      step(process, { type: 'join', peer: undefined, addresses: [first.address] })
   }
   const stop = (host: Host, rudely: boolean): void => {
     disturb(host)
@@ -385,6 +428,10 @@ export function createWorld(options: WorldOptions): World {
         if (other.revoked && !host.revoked && status !== undefined)
           violations.push(`M3: ${host.index} has ${other.index} as ${status} though it was revoked`)
         const key = `${host.index} ${other.index}`
+        if (!other.pruned) process.dropped.delete(other)
+        else if (status === undefined) process.dropped.add(other)
+        else if (process.dropped.has(other))
+          violations.push(`M3: ${host.index} has ${other.index} as ${status} again though it was pruned`)
         const calm = now - Math.max(host.disturbedAt, other.disturbedAt, networkDisturbedAt) > RECOVERS_IN
         if (
           status !== 'failed' ||
@@ -458,6 +505,22 @@ export function createWorld(options: WorldOptions): World {
       step(process, { type: 'leave' })
       host.left = true
       later(500, () => host.process === process && stop(host, true))
+    },
+    dismiss(by, host, prune) {
+      if (by.process !== undefined) tell(by.process, { type: 'dismiss', node: host.id, prune })
+      if (!host.pruned || options.fault !== 'believes-forgeries') return
+      const { said: last } = host
+      const forged = signer(host, () => now)(RECORD, { ...last!, seq: last!.seq + 1 })
+      later(5_000, () => {
+        for (const other of world.running())
+          tell(other.process!, { type: 'gossip', heard: { kind: 'record', statement: forged } })
+      })
+    },
+    slander(by, host) {
+      const { epoch, seq, presence } = host.said!
+      const statement = signer(by, () => now)(DISMISSAL, { subject: host.id, epoch, seq, presence, prune: true })
+      for (const { process } of hosts)
+        if (process !== undefined) tell(process, { type: 'gossip', heard: { kind: 'dismissal', statement } })
     },
     move(host) {
       byAddress.delete(host.address)
