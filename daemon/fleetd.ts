@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
+import { type MemberEvent, type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
 import {
   type Digest,
   decode,
@@ -25,12 +25,16 @@ import { type Api, createApi } from './api/index.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config/index.ts'
 import { createDriver, type Driver } from './drivers/index.ts'
+import { createHappenings, type Happenings } from './happenings.ts'
 import { createImages, type Images } from './images/index.ts'
 import { createLedgers, growth, type Ledgers } from './ledgers.ts'
+import type { LogTap } from './log.ts'
+import { createMemberWords } from './member-words.ts'
 import { createMembers, decodeDocument, encodeDocument, type Members } from './members/index.ts'
 import { createMetrics } from './metrics.ts'
 import { createLibp2pNetwork, type Network, parseAddress } from './network/index.ts'
 import { operatorKey } from './operator-key.ts'
+import { createQueries, type Queries } from './queries/index.ts'
 import {
   askForConfirmation,
   createGroups,
@@ -44,6 +48,7 @@ import {
 } from './rollout/index.ts'
 import { createService } from './service.ts'
 import type { DataDir } from './state/index.ts'
+import { dispatchEvents } from './topic-events.ts'
 import { createTrust, type Labels, type Trust } from './trust/index.ts'
 
 /** How often it is looked at whether a group should have more voters, and how long a candidate has to have been here. Milliseconds. */
@@ -64,6 +69,9 @@ export interface Fleetd {
   readonly groups: Groups
   readonly plans: Plans
   readonly rollouts: Rollouts
+  readonly queries: Queries
+  readonly happenings: Happenings
+  readonly logTap: LogTap
   /** Undefined while the daemon belongs to no fleet. */
   members(): Members | undefined
   /** Makes this node a member, and starts to take part. */
@@ -85,6 +93,7 @@ export async function startFleetd(
   dataDir: DataDir,
   version: string,
   log: Logger,
+  logTap: LogTap,
   onStopRequest: (options: { leave: boolean }) => void,
 ): Promise<Fleetd> {
   const now = createClock()
@@ -111,6 +120,23 @@ export async function startFleetd(
     mdns: config.mdns,
     lanOnly: config.lanOnly,
     admission: trust,
+    log,
+  })
+
+  const happenings = createHappenings(error => log.error({ err: error }, 'somebody who listens to what happens failed'))
+  const memberWords = createMemberWords()
+  const tellMember = (event: MemberEvent, member: MemberView): void => {
+    const word = memberWords(event, member)
+    if (word !== undefined) happenings.tell({ type: 'members', event: word, members: [member] })
+  }
+  const queries = createQueries({
+    network,
+    trust,
+    epoch: dataDir.epoch,
+    members: () => members,
+    tell: query => happenings.tell({ type: 'query', query }),
+    now,
+    random,
     log,
   })
 
@@ -304,9 +330,11 @@ export async function startFleetd(
           { event: `member-${event}`, node: member.id, name: member.name },
           `${member.name}: ${event}`,
         )
+        tellMember(event, member)
       },
       onDocument: takeDocument,
     })
+    tellMember('join', members.find(network.self)!)
     for (const node of trust.demand().revoked.keys()) members.revoked(node)
     tellVitals()
     groups.follow(labels.group)
@@ -357,6 +385,9 @@ export async function startFleetd(
     groups,
     plans,
     rollouts,
+    queries,
+    happenings,
+    logTap,
     members: () => members,
     labels: () => labels,
     now,
@@ -374,6 +405,7 @@ export async function startFleetd(
       clearInterval(growing)
       if (leave) await members?.leave()
       await api?.close()
+      queries.stop()
       groups.stop()
       members?.stop()
       for (const layer of layers) await layer.stop()
@@ -396,7 +428,7 @@ export async function startFleetd(
         ? (members?.gossip(message) ?? 'ignore')
         : topic === 'rollouts'
           ? groups.gossip(message)
-          : 'ignore',
+          : dispatchEvents(message, queries.gossip),
   })
   if (trust.authority() === undefined && config.init) {
     await fleetd.enter(foundFleet(await operatorKey(config.operatorKey), network.self, now()))

@@ -1,4 +1,5 @@
 import type {
+  Ask,
   Built,
   Claim,
   Explanation,
@@ -10,9 +11,13 @@ import type {
   Join,
   Joined,
   LedgerView,
+  LogLevel,
   Members,
+  Monitored,
   PolicyView,
   Progress,
+  QueryAnswerView,
+  QueryTotals,
   Readiness,
   Received,
   RolloutDraft,
@@ -29,7 +34,7 @@ type Answer<T> = T | Promise<T>
 /**
  * What the daemon can be asked, with no word of HTTP. Everything that it is given has the right shape; whether it is
  * allowed is for the service to say. It throws `FleetError`; the code becomes the status. A signal aborts when the caller is gone.
- * `progress` may be called as often as is handy: what the caller cannot take in time is skipped, never queued.
+ * `progress` may be called as often as is handy: what the caller cannot take in time is skipped, never queued. Other callbacks tell everything.
  */
 export interface FleetService {
   info(): Answer<Info>
@@ -44,6 +49,13 @@ export interface FleetService {
   /** Resolves once the goodbye is on its way; the daemon stops after the answer was sent. */
   leave(): Promise<void>
   changeTags(change: TagsChange): Promise<Tags>
+
+  /** `node` is a name, an id or the beginning of one. Throws `refused` for one that is not failed, overdue or left. */
+  forceLeave(node: string, prune: boolean): Promise<void>
+  /** Every answer is told, and none is left out. */
+  query(query: Ask, answer: (answer: QueryAnswerView) => void, signal: AbortSignal): Promise<QueryTotals>
+  /** Runs until the signal aborts. */
+  monitor(level: LogLevel, seen: (seen: Monitored) => void, signal: AbortSignal): Promise<void>
 
   /** The chain as bytes; the API turns them into text. Throws `unclaimed`. */
   policy(): Answer<Omit<PolicyView, 'chain'> & { readonly chain: readonly Uint8Array[] }>
