@@ -63,7 +63,7 @@ async function destinationOf(format: LogFormat): Promise<Write> {
 function createTap(own: string, destination: Write) {
   const listeners = new Set<{ readonly value: number; readonly listener: (line: LogLine) => void }>()
   const loggers: WeakRef<Logger>[] = []
-  const ownValue = valueOf(own)
+  const ownValue = rankOf(own)
   let telling = false
 
   const lowest = (): string => {
@@ -102,7 +102,7 @@ function createTap(own: string, destination: Write) {
       logger.level = lowest()
     },
     listen(level: LogLevel, listener: (line: LogLine) => void): () => void {
-      const entry = { value: valueOf(level), listener }
+      const entry = { value: rankOf(level), listener }
       listeners.add(entry)
       setLevels()
       return () => {
@@ -113,7 +113,7 @@ function createTap(own: string, destination: Write) {
   }
 }
 
-const valueOf = (level: string): number => pino.levels.values[level] ?? Number.POSITIVE_INFINITY
+const rankOf = (level: string): number => pino.levels.values[level] ?? Number.POSITIVE_INFINITY
 
 function parse(text: string, value: number): LogLine {
   const { time, msg, level: _, ...fields } = JSON.parse(text) as Record<string, unknown>

@@ -1,3 +1,4 @@
+import type { MemberView } from '../../protocol/api/index.ts'
 import type { Context } from '../context.ts'
 import { plain, plural } from '../text.ts'
 
@@ -9,11 +10,14 @@ interface Options {
 /** The query that every daemon acknowledges by itself. */
 const PING = '_ping'
 
+/** A suspect is not failed yet, and has as much to answer as anybody. */
+const lives = ({ status }: MemberView): boolean => status === 'alive' || status === 'suspect'
+
 /** Asks everybody for a sign, and compares who gave one with who is alive by the membership list. Exits with 1 when somebody is missing. */
 export async function run(context: Context, { verbose, timeout = 0 }: Options): Promise<number> {
   const { client, json } = context
   const { members } = await client.call('GET /v1/members')
-  const missing = new Map(members.filter(({ status }) => status === 'alive').map(({ id, name }) => [id, name]))
+  const missing = new Map(members.filter(lives).map(({ id, name }) => [id, name]))
   const expected = missing.size
   const unexpected: string[] = []
   const progress = (text: string): void => {

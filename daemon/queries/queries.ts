@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createInbox, createOutbox, defaultTimeout, passes, type Totals } from '../../membership/index.ts'
@@ -68,7 +69,7 @@ export interface Queries {
 
 export interface QueriesInit {
   readonly network: Network
-  readonly trust: Trust
+  readonly trust: Pick<Trust, 'demand' | 'sign'>
   readonly epoch: number
   /** Undefined while the daemon belongs to no fleet. */
   readonly members: () => Pick<Members, 'members' | 'find' | 'knows' | 'record'> | undefined
@@ -85,6 +86,8 @@ export function createQueries(init: QueriesInit): Queries {
   const outbox = createOutbox()
   const listeners = new Map<Digest, (answer: Statement<Answer>) => void>()
   const stopping = new AbortController()
+  // One listener for each query under way.
+  setMaxListeners(0, stopping.signal)
   let seq = 0
 
   const members = () => {
@@ -202,7 +205,8 @@ export function createQueries(init: QueriesInit): Queries {
       const awaited = query.body.name.startsWith('_')
         ? members()
             .members()
-            .filter(member => member.status === 'alive' && passes(query.body, member, matches))
+            .filter(({ status }) => status === 'alive' || status === 'suspect')
+            .filter(member => passes(query.body, member, matches))
             .map(member => member.id)
         : undefined
       if (inbox.hear(now(), query) === 'too-often')

@@ -32,7 +32,7 @@ export interface Replies {
 
 export interface RepliesInit {
   readonly network: Network
-  readonly trust: Trust
+  readonly trust: Pick<Trust, 'sign'>
   readonly inbox: Inbox
   /** Members, of which all may be about to answer. */
   readonly count: () => number
