@@ -1,5 +1,6 @@
 import {
   type Address,
+  DISMISSAL,
   type Digest,
   FleetError,
   type Millis,
@@ -11,11 +12,12 @@ import {
   type Suspicion,
 } from '../protocol/index.ts'
 import { createAddressBook } from './address-book.ts'
-import { createPuller, itemFrames, keysFor, lackedBy, offerFor, suspicionItems } from './antientropy.ts'
+import { claimItems, createPuller, itemFrames, keysFor, lackedBy, offerFor } from './antientropy.ts'
 import { createAtlas } from './atlas.ts'
 import { createAwareness } from './awareness.ts'
 import { createCoordinates, isPlaced } from './coordinates.ts'
 import { createDetector } from './detector.ts'
+import { dismissalOf, voids, withDismissal } from './dismissals.ts'
 import { strength } from './evidence.ts'
 import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind, type Item } from './frames.ts'
 import { createJudge } from './judge.ts'
@@ -221,6 +223,14 @@ export function createMembership(init: MembershipInit): Membership {
     if (take(stepNow, [{ kind: 'suspicion', statement, observer: self }]) > 0) publish('suspicion', statement.bytes)
   }
 
+  const dismiss = (node: NodeId, prune: boolean): void => {
+    const member = roster.members.get(node)
+    if (member === undefined || !['failed', 'overdue', 'left'].includes(member.status)) return
+    const { epoch, seq, presence } = member.entry.record.body
+    const statement = init.sign(DISMISSAL, { subject: node, epoch, seq, presence, prune })
+    if (take(stepNow, [{ kind: 'dismissal', statement }]) > 0) publish('dismissal', statement.bytes)
+  }
+
   const speak = (now: Millis): void => {
     if (now < voice.nextAt()) return
     const { record, vitals } = voice.say(now)
@@ -283,6 +293,8 @@ export function createMembership(init: MembershipInit): Membership {
           !revoked.has(item.statement.body.subject) &&
           table.mergeSuspicion(item.statement, item.observer)
         )
+      case 'dismissal':
+        return !revoked.has(item.statement.body.subject) && table.mergeDismissal(item.statement)
       case 'document':
         if (!table.addDocument(documentId(item.bytes), item.bytes)) return false
         effects.push({ type: 'document', bytes: item.bytes })
@@ -308,6 +320,14 @@ export function createMembership(init: MembershipInit): Membership {
         if (body.epoch > voice.epoch || body.seq > voice.seq) return voice.outdo(now, body.epoch)
         // Once for each version: more of the same say nothing new about our health.
         if (voice.nextAt() > now + profile.probeInterval && overlay.mayObserve(item.observer, self)) awareness.refuted()
+        return voice.refute(now)
+      }
+      case 'dismissal': {
+        const { body } = item.statement
+        if (voids(record, item.statement)) return
+        // A version that this life never said, a goodbye among them.
+        if (body.epoch > voice.epoch || body.seq > voice.seq || body.presence === 'left')
+          return voice.outdo(now, body.epoch)
         return voice.refute(now)
       }
       case 'document':
@@ -402,7 +422,7 @@ export function createMembership(init: MembershipInit): Membership {
     const member = roster.members.get(peer)
     if (member === undefined || !isSuspected(member.entry) || now - member.toldAt < TELL_EVERY) return
     member.toldAt = now
-    send(peer, { type: 'items', items: suspicionItems(member.entry), last: false })
+    send(peer, { type: 'items', items: claimItems(member.entry), last: false })
   }
 
   // ---- inputs ----
@@ -511,6 +531,8 @@ export function createMembership(init: MembershipInit): Membership {
         roster.expel(now, input.node)
         if (redial.linked(input.node)) effects.push({ type: 'disconnect', peer: input.node })
         return
+      case 'dismiss':
+        return dismiss(input.node, input.prune)
       case 'leave': {
         turn += 1
         voice.leave(now)
@@ -601,6 +623,14 @@ export function createMembership(init: MembershipInit): Membership {
             known.suspicions.get(item.observer)?.id !== item.statement.id
           )
         }
+        case 'dismissal': {
+          const known = table.entries.get(item.statement.body.subject)
+          return (
+            known !== undefined &&
+            !voids(known.record, item.statement) &&
+            withDismissal(known.dismissals, item.statement) !== known.dismissals
+          )
+        }
         case 'document':
           return !table.documents.has(documentId(item.bytes))
         default:
@@ -631,7 +661,9 @@ export function createMembership(init: MembershipInit): Membership {
           broken.push(`${id} is ${status} with nobody suspecting it`)
         if (kind === 'intermittent' && (status === 'failed' || status === 'suspect'))
           broken.push(`${id} is intermittent and ${status}`)
-        if ((status === 'left') !== (presence === 'left')) broken.push(`${id} is ${status} and says ${presence}`)
+        const dismissed = dismissalOf(entry.record, entry.dismissals) !== undefined
+        if (presence === 'left' ? status !== 'left' : status === 'left' && !dismissed)
+          broken.push(`${id} is ${status} and says ${presence}`)
       }
       const status = roster.members.get(self)?.status
       if (status !== (voice.leaving ? 'left' : 'alive')) broken.push('this node does not see itself as it is')
@@ -646,6 +678,7 @@ const subjectOf = (item: Heard): NodeId | undefined => {
     case 'vitals':
       return item.statement.body.node
     case 'suspicion':
+    case 'dismissal':
       return item.statement.body.subject
     case 'document':
       return undefined

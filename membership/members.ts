@@ -47,7 +47,9 @@ export interface Member {
   readonly doubts: ReadonlyMap<NodeId, Doubt>
   /** When it counts as failed unless it refutes; Infinity with no doubts. */
   failsAt: number
-  /** It has been gone for so long that nobody is told of it any more. It is still kept, so that no late word of it makes it a new member. */
+  /** It was failed or overdue by this node's own judgement when it came into this status: what a dismissal of it hangs on. */
+  missing: boolean
+  /** It has been gone for so long, or was pruned, that nobody is told of it any more. It is still kept, so that no late word of it makes it a new member. */
   reaped: boolean
   /** When it was last shown the suspicions against it. */
   toldAt: number
@@ -59,6 +61,8 @@ export interface Member {
 
 export const STATUSES: readonly Status[] = ['alive', 'suspect', 'failed', 'left', 'away', 'overdue']
 const REAPED = 0x80
+const MISSING = 0x40
+const FLAGS = REAPED | MISSING
 const NO_DOUBTS: ReadonlyMap<NodeId, Doubt> = new Map()
 
 /** What is only known of few members at a time. */
@@ -89,7 +93,7 @@ export interface Members {
 }
 
 export function createMembers(atlas: Atlas, table: Table): Members {
-  /** 0 for nobody, else 1 and the index of the status, and whether it was reaped. */
+  /** 0 for nobody, else 1 and the index of the status, and whether it was reaped or is missing. */
   let marks = new Uint8Array(0)
   let since = new Float64Array(0)
   let heardAt = new Float64Array(0)
@@ -105,7 +109,7 @@ export function createMembers(atlas: Atlas, table: Table): Members {
     }
     return known
   }
-  const statusAt = (slot: number): number => (marks[slot]! & ~REAPED) - 1
+  const statusAt = (slot: number): number => (marks[slot]! & ~FLAGS) - 1
 
   class Handle implements Member {
     readonly id: NodeId
@@ -124,7 +128,7 @@ export function createMembers(atlas: Atlas, table: Table): Members {
       const index = STATUSES.indexOf(status)
       counts[statusAt(this.slot)]! -= 1
       counts[index]! += 1
-      marks[this.slot] = (marks[this.slot]! & REAPED) | (index + 1)
+      marks[this.slot] = (marks[this.slot]! & FLAGS) | (index + 1)
     }
     get since(): Millis {
       return since[this.slot] as Millis
@@ -144,6 +148,13 @@ export function createMembers(atlas: Atlas, table: Table): Members {
     set reaped(reaped) {
       if (reaped) marks[this.slot]! |= REAPED
       else marks[this.slot]! &= ~REAPED
+    }
+    get missing(): boolean {
+      return (marks[this.slot]! & MISSING) !== 0
+    }
+    set missing(missing) {
+      if (missing) marks[this.slot]! |= MISSING
+      else marks[this.slot]! &= ~MISSING
     }
     get rtt(): number | undefined {
       return rare.get(this.slot)?.rtt
@@ -228,7 +239,7 @@ export function createMembers(atlas: Atlas, table: Table): Members {
     *having(...statuses) {
       if (statuses.every(status => counts[STATUSES.indexOf(status)] === 0)) return
       const wanted = statuses.map(status => STATUSES.indexOf(status) + 1)
-      for (let slot = 0; slot < marks.length; slot++) if (wanted.includes(marks[slot]! & ~REAPED)) yield at(slot)
+      for (let slot = 0; slot < marks.length; slot++) if (wanted.includes(marks[slot]! & ~FLAGS)) yield at(slot)
     },
     count: status => counts[STATUSES.indexOf(status)]!,
     copy(other) {

@@ -13,12 +13,16 @@ import {
 } from '../../membership/index.ts'
 import {
   type Address,
+  DISMISSAL,
+  type Dismissal,
   encode,
   type FleetId,
   millis,
   type NodeId,
+  type NodeRecord,
   nodeIdOf,
   type PublicKey,
+  RECORD,
   type Statement,
   type StatementKind,
   seededRandom,
@@ -37,6 +41,10 @@ export type Fault =
   | 'ignores-revocations'
   /** It never hears that it is suspected. */
   | 'never-refutes'
+  /** Every second host does not hear of dismissals. */
+  | 'ignores-dismissals'
+  /** Signatures are not looked at, and somebody speaks for a member that was pruned. */
+  | 'believes-forgeries'
 
 export interface WorldOptions {
   readonly seed: number
@@ -61,6 +69,10 @@ export interface Host {
   powered: boolean
   revoked: boolean
   left: boolean
+  /** Somebody has pruned it as it was last heard, and it has not been started since: it must not come back to who has dropped it. */
+  pruned: boolean
+  /** Its newest record. */
+  said: NodeRecord | undefined
   tags: Record<string, string>
   /** When it was last tampered with, or a link of it was cut or mended: judged by M2 only once it has had time to recover. */
   disturbedAt: number
@@ -79,6 +91,8 @@ export interface Process {
   wake: number
   pausedUntil: number
   held: MembershipInput[]
+  /** Those that were pruned and that it lists no more. */
+  readonly dropped: Set<Host>
 }
 
 export interface Link {
@@ -113,6 +127,10 @@ export interface World {
   /** SIGSTOP and, later, SIGCONT. */
   pause(host: Host, milliseconds: number): void
   leave(host: Host): void
+  /** force-leave, asked of `by`. */
+  dismiss(by: Host, host: Host, prune: boolean): void
+  /** A member that keeps no rules dismisses one that lives, and everybody hears it. */
+  slander(by: Host, host: Host): void
   move(host: Host): void
   revoke(host: Host): void
   retag(host: Host): void
@@ -154,6 +172,8 @@ export function createWorld(options: WorldOptions): World {
     powered: true,
     revoked: false,
     left: false,
+    pruned: false,
+    said: undefined,
     tags: {},
     disturbedAt: START,
     deaf: false,
@@ -194,19 +214,30 @@ export function createWorld(options: WorldOptions): World {
       }
       const tag = kind.domain.split('/')[1]
       if (tag === 'record' || tag === 'vitals') said.set(id, { kind: tag, statement } as unknown as Heard)
-      else said.set(id, { kind: 'suspicion', statement, observer: host.id } as unknown as Heard)
+      else if (tag === 'dismissal') {
+        said.set(id, { kind: tag, statement } as unknown as Heard)
+        notePruning(body as Dismissal)
+      } else said.set(id, { kind: 'suspicion', statement, observer: host.id } as unknown as Heard)
+      if (tag === 'record') host.said = body as NodeRecord
       return statement
     }
+  /** What the subject said last may not have got to who dismisses it: that is news then, and makes the dismissal void. */
+  const notePruning = ({ subject, epoch, seq, presence, prune }: Dismissal): void => {
+    const host = byId.get(subject)!
+    const { said: last, process } = host
+    host.pruned ||=
+      prune && process === undefined && last?.epoch === epoch && last.seq === seq && last.presence === presence
+  }
   const believed = (host: Host, kind: GossipKind, bytes: Uint8Array): Heard | undefined => {
     const heard = kind === 'document' ? { kind, bytes } : said.get(sha256(bytes))
     if (heard === undefined || heard.kind === 'document') return heard
+    const { body } = heard.statement
+    const ofItself = ('node' in body ? body.node : body.subject) === host.id
+    const saidByOthers = heard.kind === 'suspicion' || heard.kind === 'dismissal'
     const deaf =
-      (options.fault === 'epoch-not-persisted' &&
-        heard.kind !== 'suspicion' &&
-        heard.statement.body.node === host.id) ||
-      ((options.fault === 'never-refutes' || options.fault === 'epoch-not-persisted') &&
-        heard.kind === 'suspicion' &&
-        heard.statement.body.subject === host.id)
+      (options.fault === 'epoch-not-persisted' && ofItself) ||
+      (options.fault === 'never-refutes' && ofItself && saidByOthers) ||
+      (options.fault === 'ignores-dismissals' && heard.kind === 'dismissal' && host.index % 2 === 1)
     return deaf ? undefined : heard
   }
 
@@ -365,6 +396,7 @@ export function createWorld(options: WorldOptions): World {
     disturb(host)
     host.powered = true
     host.left = false
+    host.pruned = false
     if (options.fault !== 'epoch-not-persisted') host.disk.epoch += 1
     const machine = createMembership({
       self: host.id,
@@ -387,14 +419,25 @@ export function createWorld(options: WorldOptions): World {
       peers: host.disk.peers,
       atlas,
     })
-    const process: Process = { host, machine, links: new Set(), failed: new Map(), wake: 0, pausedUntil: 0, held: [] }
+    const process: Process = {
+      host,
+      machine,
+      links: new Set(),
+      failed: new Map(),
+      wake: 0,
+      pausedUntil: 0,
+      held: [],
+      dropped: new Set(),
+    }
     host.process = process
     floods.forget(host)
     step(process, { type: 'wake', late: 0 })
     if (options.fault !== 'ignores-revocations')
       for (const other of hosts) if (other.revoked) step(process, { type: 'revoked', node: other.id })
-    if (host.index > 0 && host.disk.peers.length === 0)
-      step(process, { type: 'join', peer: undefined, addresses: [hosts[0]!.address] })
+    // Told to join somebody who is still a member: who remembers nobody finds nobody else.
+    const first = hosts.find(other => !other.revoked)
+    if (first !== undefined && first !== host && host.disk.peers.length === 0)
+      step(process, { type: 'join', peer: undefined, addresses: [first.address] })
   }
   const stop = (host: Host, rudely: boolean): void => {
     disturb(host)
@@ -430,6 +473,7 @@ export function createWorld(options: WorldOptions): World {
     !severed.has(host) && !host.deaf && host.loss.in + host.loss.out === 0 && now - host.disturbedAt > RECOVERS_IN
   const inspect = (): void => {
     const revoked = hosts.filter(host => host.revoked)
+    const pruned = hosts.filter(host => host.pruned)
     for (const host of hosts) {
       const { process } = host
       if (process === undefined || now < process.pausedUntil || host.revoked) continue
@@ -437,6 +481,13 @@ export function createWorld(options: WorldOptions): World {
         const status = process.machine.status(other.id)
         if (status !== undefined)
           violations.push(`M3: ${host.index} has ${other.index} as ${status} though it was revoked`)
+      }
+      for (const other of process.dropped) if (!other.pruned) process.dropped.delete(other)
+      for (const other of pruned) {
+        const status = process.machine.status(other.id)
+        if (status === undefined) process.dropped.add(other)
+        else if (process.dropped.has(other))
+          violations.push(`M3: ${host.index} has ${other.index} as ${status} again though it was pruned`)
       }
       for (const [other, since] of process.failed) {
         if (!calm(host) || !calm(other) || other.process === undefined || other.revoked) process.failed.set(other, now)
@@ -507,6 +558,22 @@ export function createWorld(options: WorldOptions): World {
       step(process, { type: 'leave' })
       host.left = true
       later(500, () => host.process === process && stop(host, true))
+    },
+    dismiss(by, host, prune) {
+      if (by.process !== undefined) tell(by.process, { type: 'dismiss', node: host.id, prune })
+      if (!host.pruned || options.fault !== 'believes-forgeries') return
+      const { said: last } = host
+      const forged = signer(host, () => now)(RECORD, { ...last!, seq: last!.seq + 1 })
+      later(5_000, () => {
+        for (const other of world.running())
+          tell(other.process!, { type: 'gossip', heard: { kind: 'record', statement: forged } })
+      })
+    },
+    slander(by, host) {
+      const { epoch, seq, presence } = host.said!
+      const statement = signer(by, () => now)(DISMISSAL, { subject: host.id, epoch, seq, presence, prune: true })
+      for (const { process } of hosts)
+        if (process !== undefined) tell(process, { type: 'gossip', heard: { kind: 'dismissal', statement } })
     },
     move(host) {
       byAddress.delete(host.address)
