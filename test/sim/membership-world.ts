@@ -7,6 +7,7 @@ import {
   type MemberEvent,
   type Membership,
   type MembershipEffect,
+  type MembershipInit,
   type MembershipInput,
   type MemberView,
   type Profile,
@@ -106,6 +107,8 @@ export interface World {
   /** Runs until it holds; throws with the seed when it does not in time. Returns how long it took. */
   until(what: string, holds: () => boolean, within: number): number
   start(host: Host): void
+  /** Starts all hosts as a fleet that has long been assembled. */
+  startTogether(): void
   /** kill -9. */
   crash(host: Host): void
   /** The cable is out: no resets, dials time out. */
@@ -183,6 +186,8 @@ export function createWorld(options: WorldOptions): World {
     <T>(kind: StatementKind<T>, body: T): Statement<T> => {
       const bytes = encode([kind.domain, host.id, clock(), body])
       const id = sha256(bytes)
+      const again = said.get(id)
+      if (again !== undefined && again.kind !== 'document') return again.statement as unknown as Statement<T>
       const statement: Statement<T> = {
         bytes,
         id,
@@ -233,6 +238,14 @@ export function createWorld(options: WorldOptions): World {
       if (end === except) continue
       later(delay(), () => tell(end, { type: 'linkDown', peer: other.host.id }))
     }
+  }
+  const open = (from: Process, to: Process): void => {
+    const link: Link = { ends: [from, to], lastAt: [now, now] }
+    links.set(pairKey(from.host, to.host), link)
+    from.links.add(link)
+    to.links.add(link)
+    tell(to, { type: 'linkUp', peer: from.host.id })
+    tell(from, { type: 'linkUp', peer: to.host.id })
   }
   /** A new connection takes the place of one whose other end is gone: that is told before the new one. */
   const replaceLink = (link: Link): void => {
@@ -294,12 +307,7 @@ export function createWorld(options: WorldOptions): World {
       const known = linkOf(from.host, target)
       if (known !== undefined && !(known.ends.includes(process) && known.ends.includes(from))) replaceLink(known)
       else if (known !== undefined) return tell(from, { type: 'linkUp', peer: target.id })
-      const link: Link = { ends: [from, process], lastAt: [now, now] }
-      links.set(pairKey(from.host, target), link)
-      from.links.add(link)
-      process.links.add(link)
-      tell(process, { type: 'linkUp', peer: from.host.id })
-      tell(from, { type: 'linkUp', peer: target.id })
+      open(from, process)
     })
   }
 
@@ -346,12 +354,8 @@ export function createWorld(options: WorldOptions): World {
         return effect satisfies never
     }
   }
-  const start = (host: Host): void => {
-    disturb(host)
-    host.powered = true
-    host.left = false
-    if (options.fault !== 'epoch-not-persisted') host.disk.epoch += 1
-    const machine = createMembership({
+  const boot = (host: Host, like?: Membership): Process => {
+    const init: MembershipInit = {
       self: host.id,
       profile,
       random: seededRandom(random.int(0x3fff_ffff)),
@@ -371,8 +375,23 @@ export function createWorld(options: WorldOptions): World {
       open: (kind, bytes) => believed(host, kind, bytes),
       peers: host.disk.peers,
       atlas,
-    })
-    const process: Process = { host, machine, links: new Set(), failed: new Map(), wake: 0, pausedUntil: 0, held: [] }
+    }
+    return {
+      host,
+      machine: createMembership(init, like),
+      links: new Set(),
+      failed: new Map(),
+      wake: 0,
+      pausedUntil: 0,
+      held: [],
+    }
+  }
+  const start = (host: Host): void => {
+    disturb(host)
+    host.powered = true
+    host.left = false
+    if (options.fault !== 'epoch-not-persisted') host.disk.epoch += 1
+    const process = boot(host)
     host.process = process
     floods.forget(host)
     step(process, { type: 'wake', late: 0 })
@@ -380,6 +399,21 @@ export function createWorld(options: WorldOptions): World {
       for (const other of hosts) if (other.revoked) step(process, { type: 'revoked', node: other.id })
     if (host.index > 0 && host.disk.peers.length === 0)
       step(process, { type: 'join', peer: undefined, addresses: [hosts[0]!.address] })
+  }
+  /** As if they had all found each other: one machine hears of everybody, and the others are made like it and linked. */
+  const startTogether = (): void => {
+    for (const host of hosts) host.disk.epoch += 1
+    const first = boot(hosts[0]!).machine
+    for (const host of hosts) {
+      const statement = boot(host).machine.record(host.id)!
+      if (host !== hosts[0]) first.step(millis(now), { type: 'gossip', heard: { kind: 'record', statement } })
+    }
+    for (const host of hosts) host.process = boot(host, first)
+    for (const { process } of hosts)
+      for (const peer of process!.machine.neighbours()) {
+        const other = byId.get(peer)!
+        if (other.index > process!.host.index) open(process!, other.process!)
+      }
   }
   const stop = (host: Host, rudely: boolean): void => {
     disturb(host)
@@ -468,6 +502,7 @@ export function createWorld(options: WorldOptions): World {
       return now - begun
     },
     start,
+    startTogether,
     crash: host => stop(host, true),
     powerOff(host) {
       host.powered = false
