@@ -477,6 +477,16 @@ export function createWorld(options: WorldOptions): World {
     return a.record(other.id) !== b.record(other.id) && describe(a.member(other.id)) !== describe(b.member(other.id))
   }
 
+  const untrue = (host: Host, other: Host): string | undefined => {
+    const seen = describe(world.view(host, other))
+    if (other.process !== undefined) {
+      const own = describe(world.view(other, other))
+      return seen === own ? undefined : `${host.index} has ${other.index} as ${seen}, which says ${own} of itself`
+    }
+    const taken = (seen.startsWith('alive') || seen.startsWith('suspect')) && other.class !== 'intermittent'
+    return taken ? `${host.index} has ${other.index} as ${seen}, which does not run` : undefined
+  }
+
   const world: World = {
     hosts,
     violations,
@@ -580,7 +590,7 @@ export function createWorld(options: WorldOptions): World {
         if (others.some(other => differs(other, first, process!.machine))) return false
       }
       // All see as the first does; what it sees has to be so.
-      return world.disagreements(1).length === 0
+      return others.every(other => untrue(running[0]!, other) === undefined)
     },
     disagreements(most = Number.POSITIVE_INFINITY) {
       const found: string[] = []
@@ -589,11 +599,8 @@ export function createWorld(options: WorldOptions): World {
       const others = hosts.filter(host => !host.revoked)
       for (const other of others) {
         const seen = describe(world.view(first, other))
-        if (other.process !== undefined) {
-          const own = describe(world.view(other, other))
-          if (seen !== own) found.push(`${first.index} has ${other.index} as ${seen}, which says ${own} of itself`)
-        } else if ((seen.startsWith('alive') || seen.startsWith('suspect')) && other.class !== 'intermittent')
-          found.push(`${first.index} has ${other.index} as ${seen}, which does not run`)
+        const wrong = untrue(first, other)
+        if (wrong !== undefined) found.push(wrong)
         for (const host of running) {
           if (found.length >= most) return found
           if (!differs(other, first.process!.machine, host.process!.machine)) continue
