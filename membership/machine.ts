@@ -22,11 +22,11 @@ import { strength } from './evidence.ts'
 import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind, type Item } from './frames.ts'
 import { createJudge } from './judge.ts'
 import { type MemberView, type Status, viewOf } from './members.ts'
-import { createOverlay } from './overlay.ts'
+import { createOverlay, type Overlay } from './overlay.ts'
 import { createRedial } from './redial.ts'
 import { createRelays } from './relays.ts'
-import { type Change, createRoster } from './roster.ts'
-import { compareRecords, compareVitals, createTable, documentId, isSuspected, refutes } from './table.ts'
+import { type Change, createRoster, type Roster } from './roster.ts'
+import { compareRecords, compareVitals, createTable, documentId, isSuspected, refutes, type Table } from './table.ts'
 import type { Effect, Heard, Input, MembershipInit } from './types.ts'
 import { createVoice } from './voice.ts'
 
@@ -75,9 +75,10 @@ export interface Membership {
 /**
  * Who is in the fleet and who is alive, as one machine without clock or socket (DESIGN §5, docs/membership.md). It keeps a
  * table of signed statements that merges like a set, probes the nodes that the overlay assigns to it, and derives
- * every member's status from what it holds: nobody declares another one failed.
+ * every member's status from what it holds: nobody declares another one failed. With `like` it begins with all that another
+ * machine, of the same atlas, holds: so do simulated fleets that are of one mind from the start.
  */
-export function createMembership(init: MembershipInit): Membership {
+export function createMembership(init: MembershipInit, like?: Membership): Membership {
   const { self, profile, random } = init
   const atlas = init.atlas ?? createAtlas()
   const table = createTable(atlas)
@@ -566,9 +567,15 @@ export function createMembership(init: MembershipInit): Membership {
     )
 
   for (const node of book.nodes()) overlay.put(node, 'lost')
+  const others = like === undefined ? undefined : parts.get(like)
+  if (others !== undefined) {
+    table.copy(others.table)
+    roster.copy(others.roster)
+    overlay.copy(others.overlay)
+  }
   speak(init.now)
 
-  return {
+  const machine: Membership = {
     step(now, input) {
       effects = []
       stepNow = now
@@ -670,7 +677,12 @@ export function createMembership(init: MembershipInit): Membership {
       return broken
     },
   }
+  parts.set(machine, { table, roster, overlay })
+  return machine
 }
+
+/** What a machine can be copied from. */
+const parts = new WeakMap<Membership, { table: Table; roster: Roster; overlay: Overlay }>()
 
 const subjectOf = (item: Heard): NodeId | undefined => {
   switch (item.kind) {

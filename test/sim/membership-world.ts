@@ -7,6 +7,7 @@ import {
   type MemberEvent,
   type Membership,
   type MembershipEffect,
+  type MembershipInit,
   type MembershipInput,
   type MemberView,
   type Profile,
@@ -120,6 +121,8 @@ export interface World {
   /** Runs until it holds; throws with the seed when it does not in time. Returns how long it took. */
   until(what: string, holds: () => boolean, within: number): number
   start(host: Host): void
+  /** Starts all hosts as a fleet that has long been assembled. */
+  startTogether(): void
   /** kill -9. */
   crash(host: Host): void
   /** The cable is out: no resets, dials time out. */
@@ -203,6 +206,8 @@ export function createWorld(options: WorldOptions): World {
     <T>(kind: StatementKind<T>, body: T): Statement<T> => {
       const bytes = encode([kind.domain, host.id, clock(), body])
       const id = sha256(bytes)
+      const again = said.get(id)
+      if (again !== undefined && again.kind !== 'document') return again.statement as unknown as Statement<T>
       const statement: Statement<T> = {
         bytes,
         id,
@@ -265,6 +270,14 @@ export function createWorld(options: WorldOptions): World {
       later(delay(), () => tell(end, { type: 'linkDown', peer: other.host.id }))
     }
   }
+  const open = (from: Process, to: Process): void => {
+    const link: Link = { ends: [from, to], lastAt: [now, now] }
+    links.set(pairKey(from.host, to.host), link)
+    from.links.add(link)
+    to.links.add(link)
+    tell(to, { type: 'linkUp', peer: from.host.id })
+    tell(from, { type: 'linkUp', peer: to.host.id })
+  }
   /** A new connection takes the place of one whose other end is gone: that is told before the new one. */
   const replaceLink = (link: Link): void => {
     const [a, b] = link.ends
@@ -325,12 +338,7 @@ export function createWorld(options: WorldOptions): World {
       const known = linkOf(from.host, target)
       if (known !== undefined && !(known.ends.includes(process) && known.ends.includes(from))) replaceLink(known)
       else if (known !== undefined) return tell(from, { type: 'linkUp', peer: target.id })
-      const link: Link = { ends: [from, process], lastAt: [now, now] }
-      links.set(pairKey(from.host, target), link)
-      from.links.add(link)
-      process.links.add(link)
-      tell(process, { type: 'linkUp', peer: from.host.id })
-      tell(from, { type: 'linkUp', peer: target.id })
+      open(from, process)
     })
   }
 
@@ -392,13 +400,8 @@ export function createWorld(options: WorldOptions): World {
         return effect satisfies never
     }
   }
-  const start = (host: Host): void => {
-    disturb(host)
-    host.powered = true
-    host.left = false
-    host.pruned = false
-    if (options.fault !== 'epoch-not-persisted') host.disk.epoch += 1
-    const machine = createMembership({
+  const boot = (host: Host, like?: Membership): Process => {
+    const init: MembershipInit = {
       self: host.id,
       profile,
       random: seededRandom(random.int(0x3fff_ffff)),
@@ -418,10 +421,10 @@ export function createWorld(options: WorldOptions): World {
       open: (kind, bytes) => believed(host, kind, bytes),
       peers: host.disk.peers,
       atlas,
-    })
-    const process: Process = {
+    }
+    return {
       host,
-      machine,
+      machine: createMembership(init, like),
       links: new Set(),
       failed: new Map(),
       wake: 0,
@@ -429,6 +432,14 @@ export function createWorld(options: WorldOptions): World {
       held: [],
       dropped: new Set(),
     }
+  }
+  const start = (host: Host): void => {
+    disturb(host)
+    host.powered = true
+    host.left = false
+    host.pruned = false
+    if (options.fault !== 'epoch-not-persisted') host.disk.epoch += 1
+    const process = boot(host)
     host.process = process
     floods.forget(host)
     step(process, { type: 'wake', late: 0 })
@@ -438,6 +449,21 @@ export function createWorld(options: WorldOptions): World {
     const first = hosts.find(other => !other.revoked)
     if (first !== undefined && first !== host && host.disk.peers.length === 0)
       step(process, { type: 'join', peer: undefined, addresses: [first.address] })
+  }
+  /** As if they had all found each other: one machine hears of everybody, and the others are made like it and linked. */
+  const startTogether = (): void => {
+    for (const host of hosts) host.disk.epoch += 1
+    const first = boot(hosts[0]!).machine
+    for (const host of hosts) {
+      const statement = boot(host).machine.record(host.id)!
+      if (host !== hosts[0]) first.step(millis(now), { type: 'gossip', heard: { kind: 'record', statement } })
+    }
+    for (const host of hosts) host.process = boot(host, first)
+    for (const { process } of hosts)
+      for (const peer of process!.machine.neighbours()) {
+        const other = byId.get(peer)!
+        if (other.index > process!.host.index) open(process!, other.process!)
+      }
   }
   const stop = (host: Host, rudely: boolean): void => {
     disturb(host)
@@ -509,6 +535,16 @@ export function createWorld(options: WorldOptions): World {
     return a.record(other.id) !== b.record(other.id) && describe(a.member(other.id)) !== describe(b.member(other.id))
   }
 
+  const untrue = (host: Host, other: Host): string | undefined => {
+    const seen = describe(world.view(host, other))
+    if (other.process !== undefined) {
+      const own = describe(world.view(other, other))
+      return seen === own ? undefined : `${host.index} has ${other.index} as ${seen}, which says ${own} of itself`
+    }
+    const taken = (seen.startsWith('alive') || seen.startsWith('suspect')) && other.class !== 'intermittent'
+    return taken ? `${host.index} has ${other.index} as ${seen}, which does not run` : undefined
+  }
+
   const world: World = {
     hosts,
     violations,
@@ -534,6 +570,7 @@ export function createWorld(options: WorldOptions): World {
       return now - begun
     },
     start,
+    startTogether,
     crash: host => stop(host, true),
     powerOff(host) {
       host.powered = false
@@ -627,7 +664,7 @@ export function createWorld(options: WorldOptions): World {
         if (others.some(other => differs(other, first, process!.machine))) return false
       }
       // All see as the first does; what it sees has to be so.
-      return world.disagreements(1).length === 0
+      return others.every(other => untrue(running[0]!, other) === undefined)
     },
     disagreements(most = Number.POSITIVE_INFINITY) {
       const found: string[] = []
@@ -636,11 +673,8 @@ export function createWorld(options: WorldOptions): World {
       const others = hosts.filter(host => !host.revoked)
       for (const other of others) {
         const seen = describe(world.view(first, other))
-        if (other.process !== undefined) {
-          const own = describe(world.view(other, other))
-          if (seen !== own) found.push(`${first.index} has ${other.index} as ${seen}, which says ${own} of itself`)
-        } else if ((seen.startsWith('alive') || seen.startsWith('suspect')) && other.class !== 'intermittent')
-          found.push(`${first.index} has ${other.index} as ${seen}, which does not run`)
+        const wrong = untrue(first, other)
+        if (wrong !== undefined) found.push(wrong)
         for (const host of running) {
           if (found.length >= most) return found
           if (!differs(other, first.process!.machine, host.process!.machine)) continue
