@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { ORIGIN } from '../../membership/coordinates.ts'
-import { decodeFrame, encodeFrame, type Frame } from '../../membership/frames.ts'
+import { decodeFrame, decodeGossip, encodeFrame, type Frame } from '../../membership/frames.ts'
 import type { MembershipEffect } from '../../membership/index.ts'
-import { type Coordinate, packCoordinate } from '../../protocol/index.ts'
+import { type Coordinate, decode, LIMITS, packCoordinate, unpackCoordinate, type Vitals } from '../../protocol/index.ts'
 import { type Bench, bench, nodeNumber, record, vitals } from './support.ts'
 
 // What one machine says on its links when probes are asked of it, and what it learns from the answers.
@@ -76,4 +76,30 @@ test('an answer with a coordinate out of range costs its sender the link', () =>
   const one = known(PEER)
   const frame = encodeFrame({ type: 'ack', serial: 1, coordinate: { ...place, height: 11 } })
   expect(one.give({ type: 'frame', peer: PEER, frame }).map(({ type }) => type)).toContain('misbehaved')
+})
+
+test('some seconds after the first measurement the whole fleet is told where this node stands, and then there is quiet', () => {
+  const one = known(PEER)
+  const said: number[] = []
+  for (let tick = 0; tick < 60_000; tick += 10) {
+    const effects = one.pass(10)
+    for (const frame of frames(effects, PEER))
+      if (frame.type === 'probe') {
+        one.now += 4
+        effects.push(...hear(one, PEER, { type: 'ack', serial: frame.serial, coordinate: place }))
+      }
+    // A beat, so that the peer is never doubted.
+    if (tick % 500 === 0) effects.push(...hear(one, PEER, { type: 'beat' }))
+    for (const effect of effects) {
+      if (effect.type !== 'publish') continue
+      const [kind, bytes] = decodeGossip(effect.message)
+      if (kind !== 'vitals') continue
+      const [, , body] = decode(bytes, LIMITS.vitals) as [string, number, Vitals]
+      expect(unpackCoordinate(body.coordinate!)).toBeDefined()
+      said.push(tick)
+    }
+  }
+  expect(said.length).toBeGreaterThanOrEqual(1)
+  expect(said.length).toBeLessThanOrEqual(4)
+  expect(said[0]).toBeGreaterThanOrEqual(5_000)
 })
