@@ -33,6 +33,8 @@ const OWN_SHARE = 0.9
 const MAX_QUEUED = 4_096
 /** How long after a failed write the next is tried. Milliseconds. */
 const RETRY = 1_000
+/** How long what came from others may wait for an fsync. After a power cut, events of that time may be delivered again. Milliseconds. */
+const SYNC_WITHIN = 1_000
 /** Bytes that may wait for the disk before nothing more is taken from the network; what is missed comes later by anti-entropy. */
 const MAX_BACKLOG = 16 * 1024 * 1024
 
@@ -77,7 +79,10 @@ export interface EventsInit {
   readonly log: Logger
 }
 
-/** Runs the machine on the network and the disk: what it delivers is on disk before anybody is told or it goes out. */
+/**
+ * Runs the machine on the network and the disk: what it delivers is written before anybody is told, so that no crash repeats or
+ * loses it, and what this node fires is safe from a power cut before it goes out.
+ */
 export async function createEvents(init: EventsInit): Promise<Events> {
   const { network, trust, now, log } = init
   const stopping = new AbortController()
@@ -86,6 +91,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
   const fired = new Map<number, { done: (event: UserEvent) => void; fail: (error: FleetError) => void }>()
   const listeners = new Set<() => void>()
   let timer: NodeJS.Timeout | undefined
+  let syncing: NodeJS.Timeout | undefined
   let unwritten: Remembered[] = []
   let backlog = 0
   let writing: Promise<void> | undefined
@@ -167,7 +173,8 @@ export async function createEvents(init: EventsInit): Promise<Events> {
       const state = journal.full() ? machine.state() : undefined
       unwritten = []
       try {
-        await journal.append(batch)
+        await journal.append(batch, { sync: batch.some(isOwn) })
+        syncSoon()
         failure = undefined
       } catch (error) {
         unwritten = [...batch, ...unwritten]
@@ -186,6 +193,18 @@ export async function createEvents(init: EventsInit): Promise<Events> {
           .roll(state, machine.buffer.oldest())
           .catch(error => log.error({ err: error }, 'the journal of events could not be begun anew'))
     }
+  }
+  /** A number that went out must not be given twice, whatever happens; what others fired comes again from them. */
+  const isOwn = (item: Remembered): boolean =>
+    item.type === 'settled' || (item.type === 'deliver' && item.kept.statement.body.node === network.self)
+  const syncSoon = (): void => {
+    syncing ??= setTimeout(() => {
+      syncing = undefined
+      journal.sync().catch(error => {
+        log.error({ err: error }, 'the journal of events is not safe from a power cut')
+        if (!stopping.signal.aborted) syncSoon()
+      })
+    }, SYNC_WITHIN)
   }
   const stumble = (error: FleetError): void => {
     if (failure === undefined) log.error({ err: error }, 'events wait for the disk')
@@ -269,6 +288,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
       stopping.abort()
       clearTimeout(timer)
       await writing
+      clearTimeout(syncing)
       for (const { fail } of fired.values()) fail(stopped())
       for (const listener of [...listeners]) listener()
       await journal.close()

@@ -60,6 +60,7 @@ beforeEach(() => {
       linked: () => world.linked,
       sendProbe: say('probe'),
       askRelay: say('relay'),
+      knock: say('knock'),
       measured: say('measured'),
       unheard: say('unheard'),
     },

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Awareness, createAwareness } from '../../membership/awareness.ts'
 import { createJudge, type Judge } from '../../membership/judge.ts'
-import type { Member } from '../../membership/members.ts'
+import type { Doubt, Member } from '../../membership/members.ts'
 import type { Overlay } from '../../membership/overlay.ts'
 import { lan } from '../../membership/profiles.ts'
 import { strangerTimeout, suspicionTimeout } from '../../membership/suspicion.ts'
@@ -16,26 +16,48 @@ const profile = lan()
 const lasts = (observers: number): number => Math.round(suspicionTimeout(profile, SIZE, observers - 1))
 
 let assigned: Set<NodeId>
+let questionable: Set<NodeId>
 let awareness: Awareness
 let judge: Judge
 let member: Member
 beforeEach(() => {
   assigned = new Set([A, B, C])
   awareness = createAwareness()
-  const overlay = { size: SIZE, mayObserve: (observer: NodeId) => assigned.has(observer) }
-  judge = createJudge(profile, overlay as unknown as Overlay, awareness)
+  questionable = new Set()
+  const overlay = {
+    size: SIZE,
+    mayObserve: (observer: NodeId) => assigned.has(observer),
+    observersOf: () => [...assigned],
+  }
+  judge = createJudge(profile, overlay as unknown as Overlay, awareness, node => questionable.has(node))
+  const doubts = new Map<NodeId, Doubt>()
   member = {
     id: SUBJECT,
-    entry: { node: SUBJECT, bucket: 0, record: record(SUBJECT), vitals: undefined, suspicions: new Map() },
+    slot: 0,
+    entry: {
+      node: SUBJECT,
+      record: record(SUBJECT),
+      vitals: undefined,
+      suspicions: new Map(),
+      dismissals: [],
+      sum: [0, 0],
+    },
     status: 'alive',
     since: millis(T0),
     heardAt: millis(T0),
     rtt: undefined,
     coordinate: undefined,
-    doubts: new Map(),
+    doubts,
     failsAt: Number.POSITIVE_INFINITY,
+    missing: false,
     reaped: false,
     toldAt: 0,
+    doubt: (observer, each) => void doubts.set(observer, each),
+    trust(observer) {
+      if (observer === undefined) doubts.clear()
+      else doubts.delete(observer)
+      if (doubts.size === 0) member.failsAt = Number.POSITIVE_INFINITY
+    },
   }
 })
 
@@ -54,7 +76,7 @@ describe('a suspicion of silence', () => {
       seen.push(failsAfter())
     }
     expect(seen).toEqual([lasts(1), lasts(2), lasts(3)])
-    expect(seen[0]).toBeCloseTo(6 * lasts(3), -1)
+    expect(seen[0]).toBeCloseTo(profile.suspicionMaxMult * lasts(3), -1)
     expect(seen[1]).toBeLessThan(seen[0]!)
   })
 
@@ -132,4 +154,39 @@ test('a node that stood still gives every suspect the time back', () => {
   doubt(A, 0)
   judge.postpone(millis(T0 + 9_000), 8_000)
   expect(failsAfter()).toBe(8_000 + lasts(1))
+})
+
+describe('a suspicion that the host is unreachable', () => {
+  const UNREACHABLE = { evidence: 'unreachable' } as const
+
+  test('counts once three observers agree, and lasts the grace from the first of them at least', () => {
+    doubt(A, 0, UNREACHABLE)
+    expect(failsAfter()).toBe(lasts(1))
+    doubt(B, 100, UNREACHABLE)
+    expect(failsAfter()).toBe(lasts(2))
+    doubt(C, 200, UNREACHABLE)
+    expect(failsAfter()).toBe(profile.unreachableGrace)
+  })
+
+  test('counts with the third, when that comes late', () => {
+    doubt(A, 0, UNREACHABLE)
+    doubt(B, 0, UNREACHABLE)
+    doubt(C, 2 * profile.unreachableGrace, UNREACHABLE)
+    expect(failsAfter()).toBe(2 * profile.unreachableGrace)
+  })
+
+  test('needs no more witnesses than there are observers that nobody doubts', () => {
+    questionable = new Set([B])
+    doubt(A, 0, UNREACHABLE)
+    expect(failsAfter()).toBe(lasts(1))
+    doubt(C, 0, UNREACHABLE)
+    expect(failsAfter()).toBe(profile.unreachableGrace)
+  })
+
+  test('is what a suspicion of silence by the same observer becomes, and its time of silence goes on', () => {
+    doubt(A, 0)
+    doubt(A, 300, UNREACHABLE)
+    expect(failsAfter()).toBe(lasts(1))
+    expect([...member.doubts.values()]).toMatchObject([{ at: T0, evidentAt: T0 + 300, evidence: 'unreachable' }])
+  })
 })
