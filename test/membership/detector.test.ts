@@ -2,13 +2,15 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { createAwareness } from '../../membership/awareness.ts'
 import { ORIGIN } from '../../membership/coordinates.ts'
 import { createDetector, type Detector } from '../../membership/detector.ts'
+import type { Knock } from '../../membership/evidence.ts'
 import { lan } from '../../membership/profiles.ts'
 import { type Millis, millis, type NodeId, seededRandom } from '../../protocol/index.ts'
 import { nodeNumber, T0 } from './support.ts'
 
 const SUBJECT = nodeNumber(1)
 const RELAYS = [nodeNumber(2), nodeNumber(3)] as const
-const profile = lan()
+// Half of the interval, so that the two steps of a probe are of one length.
+const profile = { ...lan(), probeTimeout: 500 }
 
 /** A detector, the world around it as plain values, and a list of what it did. */
 const world = {
@@ -92,6 +94,7 @@ test('an answer is measured, and makes this node trust itself more', () => {
   awareness.refuted()
   const serial = probed()
   world.now += 7.25
+  world.heardAt = world.now
   detector.ack(millis(world.now), serial, SUBJECT, ORIGIN)
   expect(of('measured')).toEqual([['measured', world.now, SUBJECT, 7.25, ORIGIN]])
   expect(awareness.score).toBe(0)
@@ -106,7 +109,7 @@ test('an answer from somebody else, or to another probe, is none', () => {
   detector.ack(millis(world.now), serial + 1, SUBJECT, ORIGIN)
   expect(of('measured')).toEqual([])
   pass(1_100)
-  expect(of('unheard')).toEqual([['unheard', SUBJECT]])
+  expect(of('unheard')).toEqual([['unheard', SUBJECT, 'silence']])
 })
 
 test('two others are asked when the time for an answer is over, and no earlier', () => {
@@ -138,14 +141,14 @@ describe('once others were asked', () => {
   test('when all say that they cannot reach it either, it is unheard and this node is well', () => {
     for (const relay of RELAYS) detector.relayed(serial, relay, false)
     pass(600)
-    expect(of('unheard')).toEqual([['unheard', SUBJECT]])
+    expect(of('unheard')).toEqual([['unheard', SUBJECT, 'silence']])
     expect(awareness.score).toBe(0)
   })
 
   test('when one of them says nothing at all, the fault may be ours', () => {
     detector.relayed(serial, RELAYS[0], false)
     pass(600)
-    expect(of('unheard')).toEqual([['unheard', SUBJECT]])
+    expect(of('unheard')).toEqual([['unheard', SUBJECT, 'silence']])
     expect(awareness.score).toBe(1)
   })
 
@@ -155,7 +158,7 @@ describe('once others were asked', () => {
     detector.relayed(serial, RELAYS[0], false)
     detector.relayed(serial, RELAYS[0], true)
     pass(600)
-    expect(of('unheard')).toEqual([['unheard', SUBJECT]])
+    expect(of('unheard')).toEqual([['unheard', SUBJECT, 'silence']])
     expect(awareness.score).toBe(1)
   })
 
@@ -190,12 +193,12 @@ test.each([0, 1, 3, 8])('with a health score of %i everything takes so many time
   pass(2 * profile.probeTimeout * (score + 1) - (world.now - began) - 1)
   expect(of('unheard')).toEqual([])
   pass(1)
-  expect(of('unheard')).toEqual([['unheard', SUBJECT]])
+  expect(of('unheard')).toEqual([['unheard', SUBJECT, 'silence']])
 })
 
 test('with no link to the subject, others are asked at once', () => {
   world.linked = false
-  pass(profile.probeInterval)
+  pass(profile.probeInterval - 1)
   expect(of('probe')).toEqual([])
   expect(of('relay')).toHaveLength(2)
 })
@@ -241,4 +244,59 @@ test('one that is only attached measures its members once a minute, and doubts n
   expect(of('relay')).toEqual([])
   expect(of('unheard')).toEqual([])
   expect(awareness.score).toBe(0)
+})
+
+describe('the host of a subject', () => {
+  /** Its daemon is heard, and its host has been asked once. */
+  const usually = (answer: Knock): void => {
+    world.heardAt = world.now + profile.probeInterval
+    pass(profile.probeInterval)
+    expect(of('knock')).toEqual([['knock', SUBJECT]])
+    detector.knocked(millis(world.now), SUBJECT, answer)
+    world.said.length = 0
+  }
+  /** Nothing comes from it any more, until its host has been asked again. */
+  const silent = (): void => {
+    while (of('knock').length === 0) {
+      world.now = detector.nextAt()
+      wake()
+    }
+  }
+
+  test('is asked again when its daemon does not answer, and no answer is worth more than silence', () => {
+    usually('open')
+    silent()
+    detector.knocked(millis(world.now), SUBJECT, 'none')
+    expect(of('unheard')).toEqual([['unheard', SUBJECT, 'unreachable']])
+  })
+
+  test('says that the process is gone when it refuses', () => {
+    usually('open')
+    silent()
+    detector.knocked(millis(world.now), SUBJECT, 'refused')
+    expect(of('unheard')).toEqual([['unheard', SUBJECT, 'refused']])
+  })
+
+  test('that answers leaves its daemon suspected of silence alone', () => {
+    usually('open')
+    silent()
+    detector.knocked(millis(world.now), SUBJECT, 'open')
+    pass(profile.probeInterval)
+    expect(of('unheard')[0]).toEqual(['unheard', SUBJECT, 'silence'])
+  })
+
+  test.each<Knock>(['none', 'refused'])('that never answered but with %s says nothing by it', usual => {
+    usually(usual)
+    silent()
+    detector.knocked(millis(world.now), SUBJECT, 'none')
+    expect(of('unheard')).toEqual([])
+  })
+
+  test('is another one when its addresses have changed', () => {
+    usually('open')
+    detector.moved(SUBJECT)
+    silent()
+    detector.knocked(millis(world.now), SUBJECT, 'none')
+    expect(of('unheard')).toEqual([])
+  })
 })
