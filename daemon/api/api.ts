@@ -118,8 +118,9 @@ function serveStreamAt<N extends StreamName>(app: FastifyInstance, name: N, stre
       const received = receive(route, request)
       const signal = goneSignal(reply)
       reply.hijack()
-      const run = (update: (update: never) => void) => streams[name](received as never, update as never, signal)
-      await serveStream(reply.raw, signal, run, { lossless: route.lossless === true })
+      await serveStream(reply.raw, signal, update => streams[name](received as never, update as never, signal), {
+        lossless: route.lossless === true,
+      })
     },
   })
 }

@@ -17,7 +17,8 @@ export type Answers = {
 export type Streams = {
   readonly [N in StreamName]: (
     received: Received<N>,
-    update: (update: Update<N>) => void,
+    /** Awaited, it holds back until the caller has taken what came before; only a lossless stream has to be. */
+    update: (update: Update<N>) => Promise<void>,
     signal: AbortSignal,
   ) => Promise<Result<N>>
 }
@@ -67,7 +68,7 @@ export function streamsOf(service: FleetService): Streams {
     'POST /v1/images/:ref/fetch': ({ params }, update, signal) => service.fetchImage(params.ref, update, signal),
     'POST /v1/images/:ref/verify': ({ params }, update, signal) => service.verifyImage(params.ref, update, signal),
     'GET /v1/rollouts/:group/watch': async ({ params }, update, signal) => {
-      for await (const status of service.watchRollout(params.group, signal)) update(status)
+      for await (const status of service.watchRollout(params.group, signal)) void update(status)
       return undefined
     },
   }

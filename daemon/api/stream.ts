@@ -14,14 +14,14 @@ const LAST_WORDS = 10_000
 
 /**
  * Serves one stream of Server-Sent Events: `update`s on the way, then `result` or `problem`. Of updates that the caller
- * cannot take in time only the newest is kept; a `lossless` stream keeps them all, and cuts a caller off that falls too far
- * behind. Resolves when the stream has ended, for whatever reason; never rejects.
+ * cannot take in time only the newest is kept; a lossless stream writes each, and its `update` resolves when the caller
+ * has taken what came before. Who cannot wait for that tells on, until the caller is too far behind and is cut off. Resolves when the stream has ended, for whatever reason; never rejects.
  */
 export async function serveStream<U>(
   response: ServerResponse,
   signal: AbortSignal,
-  run: (update: (update: U) => void) => Promise<unknown>,
-  { lossless = false } = {},
+  run: (update: (update: U) => Promise<void>) => Promise<unknown>,
+  { lossless = false }: { lossless?: boolean } = {},
 ): Promise<void> {
   let id = 0
   let waiting: { update: U } | undefined
@@ -57,28 +57,36 @@ export async function serveStream<U>(
     response.end()
     setTimeout(() => response.destroy(), LAST_WORDS).unref()
   }
-  const update = (next: U): void => {
-    if (response.writableEnded || signal.aborted) return
-    if (lossless) {
-      write('update', next)
-      if (response.writableLength > MAX_BEHIND) cutOff()
-      return
-    }
+  const update = async (next: U): Promise<void> => {
+    if (response.writableEnded) return
     waiting = { update: next }
     timer ??= setTimeout(flush, Math.max(0, lastUpdate + UPDATE_EVERY - performance.now()))
   }
+  const waiters = new Set<() => void>()
+  const release = (): void => {
+    for (const done of waiters) done()
+    waiters.clear()
+  }
+  const updateEach = async (next: U): Promise<void> => {
+    if (response.writableEnded || signal.aborted) return
+    write('update', next)
+    if (response.writableLength > MAX_BEHIND) return cutOff()
+    if (blocked) await new Promise<void>(done => void waiters.add(done))
+  }
   const onDrain = (): void => {
     blocked = false
+    release()
     flush()
   }
 
   response.on('drain', onDrain)
+  response.on('close', release)
   const opening = setTimeout(open, FIRST_WORD)
   const heartbeat = setInterval(() => {
     if (response.headersSent && !blocked) blocked = !response.write(':\n\n')
   }, HEARTBEAT)
   try {
-    const result = await run(update)
+    const result = await run(lossless ? updateEach : update)
     if (signal.aborted || response.writableEnded) return
     blocked = false
     flush()
@@ -99,6 +107,8 @@ export async function serveStream<U>(
     }
   } finally {
     response.off('drain', onDrain)
+    response.off('close', release)
+    release()
     clearTimeout(opening)
     clearTimeout(timer)
     clearInterval(heartbeat)
