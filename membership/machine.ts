@@ -530,6 +530,9 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
         if (input.node === self) return
         revoked.add(input.node)
         roster.expel(now, input.node)
+        // What it said of others is taken from it by nobody any more, so it must not count where it was heard before.
+        for (const subject of table.dropSuspicionsBy(input.node))
+          roster.reflect(now, subject, { record: false, vitals: false })
         if (redial.linked(input.node)) effects.push({ type: 'disconnect', peer: input.node })
         return
       case 'dismiss':

@@ -51,6 +51,8 @@ export interface Table {
   addDocument(id: Digest, bytes: Uint8Array): boolean
   removeDocument(id: Digest): void
   remove(node: NodeId): void
+  /** Takes back all that an observer has said of others. Gives the subjects. */
+  dropSuspicionsBy(observer: NodeId): NodeId[]
   /** Two 32-bit numbers a bucket: the exclusive or of the ids of the statements in it. */
   digests(): readonly number[]
   /** What is held in a bucket. */
@@ -260,6 +262,19 @@ export function createTable(atlas: Atlas): Table {
       held[seat.slot] = undefined
       size -= 1
       atlas.release(seat)
+    },
+
+    dropSuspicionsBy(observer) {
+      for (const { suspicions } of orphans.values()) suspicions.delete(observer)
+      const subjects: NodeId[] = []
+      for (const entry of entries.values()) {
+        const suspicion = entry.suspicions.get(observer)
+        if (suspicion === undefined) continue
+        entry.suspicions.delete(observer)
+        toggle(entry.bucket, suspicion.id)
+        subjects.push(entry.node)
+      }
+      return subjects
     },
 
     digests() {

@@ -14,8 +14,8 @@ const LAST_WORDS = 10_000
 
 /**
  * Serves one stream of Server-Sent Events: `update`s on the way, then `result` or `problem`. Of updates that the caller
- * cannot take in time only the newest is kept. A lossless stream writes each: its `update` resolves when the caller has taken what came
- * before, and who does not wait for that is cut off when the caller has fallen too far behind. Resolves when the stream has ended, for whatever reason; never rejects.
+ * cannot take in time only the newest is kept; a lossless stream writes each, and its `update` resolves when the caller
+ * has taken what came before. Who cannot wait for that tells on, until the caller is too far behind and is cut off. Resolves when the stream has ended, for whatever reason; never rejects.
  */
 export async function serveStream<U>(
   response: ServerResponse,
@@ -62,25 +62,25 @@ export async function serveStream<U>(
     waiting = { update: next }
     timer ??= setTimeout(flush, Math.max(0, lastUpdate + UPDATE_EVERY - performance.now()))
   }
-  let taken: (() => void) | undefined
+  const waiters = new Set<() => void>()
+  const release = (): void => {
+    for (const done of waiters) done()
+    waiters.clear()
+  }
   const updateEach = async (next: U): Promise<void> => {
     if (response.writableEnded || signal.aborted) return
     write('update', next)
     if (response.writableLength > MAX_BEHIND) return cutOff()
-    if (!blocked) return
-    await new Promise<void>(done => {
-      taken = done
-    })
+    if (blocked) await new Promise<void>(done => void waiters.add(done))
   }
   const onDrain = (): void => {
     blocked = false
-    taken?.()
+    release()
     flush()
   }
-  const onClose = (): void => taken?.()
 
   response.on('drain', onDrain)
-  response.on('close', onClose)
+  response.on('close', release)
   const opening = setTimeout(open, FIRST_WORD)
   const heartbeat = setInterval(() => {
     if (response.headersSent && !blocked) blocked = !response.write(':\n\n')
@@ -107,7 +107,8 @@ export async function serveStream<U>(
     }
   } finally {
     response.off('drain', onDrain)
-    response.off('close', onClose)
+    response.off('close', release)
+    release()
     clearTimeout(opening)
     clearTimeout(timer)
     clearInterval(heartbeat)

@@ -445,8 +445,10 @@ export function createWorld(options: WorldOptions): World {
     step(process, { type: 'wake', late: 0 })
     if (options.fault !== 'ignores-revocations')
       for (const other of hosts) if (other.revoked) step(process, { type: 'revoked', node: other.id })
-    // Told to join somebody who is still a member: who remembers nobody finds nobody else.
-    const first = hosts.find(other => !other.revoked)
+    // Told to join somebody who is there: who remembers nobody finds nobody else.
+    const first =
+      hosts.find(other => other !== host && !other.revoked && other.process !== undefined) ??
+      hosts.find(other => !other.revoked)
     if (first !== undefined && first !== host && host.disk.peers.length === 0)
       step(process, { type: 'join', peer: undefined, addresses: [first.address] })
   }
