@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
 import {
@@ -23,8 +24,10 @@ import {
 import { type Intent, openStore } from '../rollout/index.ts'
 import { type Api, createApi } from './api/index.ts'
 import { createClock } from './clock.ts'
-import type { Config } from './config/index.ts'
+import { type Config, changedTags } from './config/index.ts'
 import { createDriver, type Driver } from './drivers/index.ts'
+import { createHandlers, type Handlers } from './handlers/index.ts'
+import { createHappenings } from './happenings.ts'
 import { createImages, type Images } from './images/index.ts'
 import { createLedgers, growth, type Ledgers } from './ledgers.ts'
 import { createMembers, decodeDocument, encodeDocument, type Members } from './members/index.ts'
@@ -64,6 +67,7 @@ export interface Fleetd {
   readonly groups: Groups
   readonly plans: Plans
   readonly rollouts: Rollouts
+  readonly handlers: Handlers
   /** Undefined while the daemon belongs to no fleet. */
   members(): Members | undefined
   /** Makes this node a member, and starts to take part. */
@@ -71,6 +75,8 @@ export interface Fleetd {
   /** Passes a document on to all members, and to its own disk. */
   spread(kind: 'plan' | 'policy' | 'revocation', statement: Uint8Array): Promise<void>
   labels(): Labels
+  /** Takes up those settings of the next configuration that can change while it runs (RELOADABLE). Throws `refused` when the invite forbids a tag. */
+  reload(next: Config): void
   api(): readonly string[]
   now(): Millis
   /** Resolves once it has stopped. `leave`: says goodbye first, and ends the programs. */
@@ -90,6 +96,8 @@ export async function startFleetd(
   const now = createClock()
   const random = seededRandom(randomInt(2 ** 31))
   let members: Members | undefined
+  /** The configuration as last reloaded; `config` is that of the start. */
+  let settings = config
   let labels: Labels = { class: config.class, group: config.group, zone: config.zone, tags: config.tag }
 
   const trust = createTrust({
@@ -111,6 +119,19 @@ export async function startFleetd(
     mdns: config.mdns,
     lanOnly: config.lanOnly,
     admission: trust,
+    log,
+  })
+
+  const happenings = createHappenings(error =>
+    log.error({ err: error }, 'something could not be told; please report it'),
+  )
+  const handlers = await createHandlers({
+    config,
+    happenings,
+    store: dataDir,
+    self: () => ({ id: network.self, name: config.name, ...labels, tags: members?.record().tags ?? labels.tags }),
+    nameOf: node => members?.find(node)?.name,
+    now,
     log,
   })
 
@@ -304,6 +325,9 @@ export async function startFleetd(
           { event: `member-${event}`, node: member.id, name: member.name },
           `${member.name}: ${event}`,
         )
+        // Serf's clients and scripts know no suspicion, and an intermittent member that is away is as it should be.
+        if (event !== 'suspect' && event !== 'away' && event !== 'overdue')
+          happenings.tell({ type: 'members', event, members: [member] })
       },
       onDocument: takeDocument,
     })
@@ -357,8 +381,21 @@ export async function startFleetd(
     groups,
     plans,
     rollouts,
+    handlers,
     members: () => members,
     labels: () => labels,
+    reload(next) {
+      const record = members?.record()
+      const tags = changedTags(settings.tag, next.tag, record?.tags ?? labels.tags)
+      // Checked first: what is refused must leave all as it was.
+      const bound = trust.authority() === undefined ? { ...labels, tags } : trust.bound({ ...labels, tags }, DEFAULTS)
+      handlers.configure(next)
+      if (!isDeepStrictEqual(settings.tag, next.tag)) {
+        labels = bound
+        members?.changeRecord({ tags: bound.tags })
+      }
+      settings = next
+    },
     now,
     api: () => api?.addresses() ?? [],
     async enter(token) {
@@ -372,6 +409,7 @@ export async function startFleetd(
     },
     async stop({ leave }) {
       clearInterval(growing)
+      const handled = handlers.stop()
       if (leave) await members?.leave()
       await api?.close()
       groups.stop()
@@ -380,6 +418,7 @@ export async function startFleetd(
       for (const driver of drivers) await driver.stop({ leaveRunning: !leave })
       await images.stop()
       await network.stop()
+      await handled
       await dataDir.close()
     },
     requestStop: onStopRequest,

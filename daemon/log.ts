@@ -3,6 +3,18 @@ import pino, { type Logger } from 'pino'
 export type LogFormat = 'json' | 'pretty'
 
 /**
+ * Gives what changes the level of a log and of all logs that are made from it from here on: pino copies the level into
+ * each child. For children that live as long as the daemon; it holds on to them.
+ */
+export function levelSetter(log: Logger): (level: string) => void {
+  const children: Logger[] = []
+  log.onChild = child => void children.push(child)
+  return level => {
+    for (const each of [log, ...children]) each.level = level
+  }
+}
+
+/**
  * The daemon's log, to stderr. Pretty lines are for a person at a terminal; JSON, one object a line with `level` as a word
  * and `time` in RFC 3339, is for whatever collects them. Lines are written before the call returns, so that a crash shows
  * what led to it; nothing runs in a thread of its own.
