@@ -16,7 +16,10 @@ const RETRY = 1_000
 
 /** This node's user events on disk; of `Events` what handlers need. */
 export interface EventLog {
-  /** Those behind `cursor`, in order; `follow`: then waits for more, until the signal is aborted. */
+  /**
+   * Those behind `cursor`, in order; `follow`: then waits for more, until the signal is aborted. Throws with `oldest` in its detail when
+   * what follows the cursor is kept no more, with `newest` when there is no such cursor yet.
+   */
   since(cursor: number | undefined, options: { follow: boolean }, signal: AbortSignal): AsyncIterable<UserEvent>
 }
 
@@ -160,6 +163,15 @@ export function createHandler(init: HandlerInit): Handler {
       } catch (error) {
         if (signal.aborted) return
         end()
+        const next = afterGap(error)
+        if (next !== undefined) {
+          log.error(
+            { handler: spec.text, from: cursor, to: next },
+            `an event handler missed user events and goes on behind ${next}: ${toFleetError(error).message}`,
+          )
+          cursor = next
+          continue
+        }
         log.error({ err: error, handler: spec.text }, 'user events cannot be handled now; it is tried again')
         await sleep(RETRY, undefined, { signal }).catch(() => undefined)
       } finally {
@@ -193,4 +205,11 @@ export function createHandler(init: HandlerInit): Handler {
       await Promise.all([reading, draining, lane(async () => undefined)])
     },
   }
+}
+
+/** Where to go on when the log cannot give what follows the cursor; undefined when it is something else that failed. */
+function afterGap(error: unknown): number | undefined {
+  const { oldest, newest } = toFleetError(error).detail
+  if (typeof oldest === 'number') return oldest - 1
+  return typeof newest === 'number' ? newest : undefined
 }

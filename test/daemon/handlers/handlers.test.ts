@@ -183,6 +183,22 @@ describe('user events', () => {
     await until('out', ['5', 'at once'])
   })
 
+  it('that are kept no more are missed, which is said, and those behind them are run', async () => {
+    const events = eventLog(() => happenings)
+    const spec = `user=cat >> ${dir}/out`
+    const first = await start([spec])
+    first.follow(events)
+    events.fire(userEvent(1, 'a', '1'))
+    await until('out', ['1'])
+    await first.stop()
+    for (const cursor of [2, 3, 4]) events.fire(userEvent(cursor, 'a', `${cursor}`))
+    events.forget()
+    const second = await start([spec])
+    second.follow(events)
+    await until('out', ['1', '4'])
+    expect(warnings).toEqual([expect.stringMatching(/missed user events and goes on behind 3: they are kept no more/)])
+  })
+
   it('are not run while it cannot be written down that they were, and then are', async () => {
     const events = eventLog(() => happenings)
     let broken = true

@@ -1,7 +1,7 @@
 import type { EventLog } from '../../../daemon/handlers/index.ts'
 import type { Happenings, IncomingQuery, UserEvent } from '../../../daemon/happenings.ts'
 import type { MemberView } from '../../../membership/index.ts'
-import type { Address, Millis, NodeId } from '../../../protocol/index.ts'
+import { type Address, FleetError, type Millis, type NodeId } from '../../../protocol/index.ts'
 
 export const member = (name: string, more: Partial<MemberView> = {}): MemberView => ({
   id: `id-of-${name}` as NodeId,
@@ -56,8 +56,8 @@ export const query = (name: string, payload = '', deadline = Date.now() + 60_000
 }
 
 /** A log of user events in memory, which tells of each as the daemon's does. */
-export function eventLog(happenings: () => Happenings): EventLog & { fire(event: UserEvent): void } {
-  const all: UserEvent[] = []
+export function eventLog(happenings: () => Happenings): EventLog & { fire(event: UserEvent): void; forget(): void } {
+  let all: UserEvent[] = []
   const waiting = new Set<() => void>()
   return {
     fire(event) {
@@ -65,7 +65,13 @@ export function eventLog(happenings: () => Happenings): EventLog & { fire(event:
       for (const wake of waiting) wake()
       happenings().tell({ type: 'event', event })
     },
+    forget() {
+      all = all.slice(-1)
+    },
     async *since(cursor, { follow }, signal) {
+      const [oldest] = all
+      if (oldest !== undefined && (cursor ?? 0) + 1 < oldest.cursor)
+        throw new FleetError('not-found', 'they are kept no more', { detail: { oldest: oldest.cursor } })
       let at = cursor ?? 0
       while (!signal.aborted) {
         const next = all.find(event => event.cursor > at)
