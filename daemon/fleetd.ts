@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { isEventFrame, type MemberEvent, type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
 import {
@@ -23,9 +24,10 @@ import {
 import { type Intent, openStore } from '../rollout/index.ts'
 import { type Api, createApi } from './api/index.ts'
 import { createClock, wholeMillis } from './clock.ts'
-import type { Config } from './config/index.ts'
+import { type Config, changedTags } from './config/index.ts'
 import { createDriver, type Driver } from './drivers/index.ts'
 import { createEvents, type Events } from './events/index.ts'
+import { createHandlers, type Handlers } from './handlers/index.ts'
 import { createHappenings, type Happenings } from './happenings.ts'
 import { createImages, type Images } from './images/index.ts'
 import { createLedgers, growth, type Ledgers } from './ledgers.ts'
@@ -73,6 +75,7 @@ export interface Fleetd {
   readonly queries: Queries
   readonly happenings: Happenings
   readonly logTap: LogTap
+  readonly handlers: Handlers
   /** Undefined while the daemon belongs to no fleet. */
   members(): Members | undefined
   /** Undefined while the daemon belongs to no fleet. */
@@ -82,6 +85,8 @@ export interface Fleetd {
   /** Passes a document on to all members, and to its own disk. */
   spread(kind: 'plan' | 'policy' | 'revocation', statement: Uint8Array): Promise<void>
   labels(): Labels
+  /** Takes up those settings of the next configuration that can change while it runs (RELOADABLE). Throws `refused` when the invite forbids a tag. */
+  reload(next: Config): void
   api(): readonly string[]
   now(): Millis
   /** Resolves once it has stopped. `leave`: says goodbye first, and ends the programs. */
@@ -104,6 +109,8 @@ export async function startFleetd(
   const random = seededRandom(randomInt(2 ** 31))
   let members: Members | undefined
   let events: Events | undefined
+  /** The configuration as last reloaded; `config` is that of the start. */
+  let settings = config
   let labels: Labels = { class: config.class, group: config.group, zone: config.zone, tags: config.tag }
 
   const trust = createTrust({
@@ -142,6 +149,15 @@ export async function startFleetd(
     tell: query => happenings.tell({ type: 'query', query }),
     now,
     random,
+    log,
+  })
+  const handlers = await createHandlers({
+    config,
+    happenings,
+    store: dataDir,
+    self: () => ({ id: network.self, name: config.name, ...labels, tags: members?.record().tags ?? labels.tags }),
+    nameOf: node => members?.find(node)?.name,
+    now,
     log,
   })
 
@@ -343,6 +359,7 @@ export async function startFleetd(
       onDocument: takeDocument,
     })
     events = await createEvents({ network, trust, happenings, directory: dataDir.path, now, random, log })
+    handlers.follow(events)
     for (const peer of network.links()) events.network.linkUp(peer)
     tellMember('join', members.find(network.self)!)
     for (const node of trust.demand().revoked.keys()) {
@@ -401,9 +418,22 @@ export async function startFleetd(
     queries,
     happenings,
     logTap,
+    handlers,
     members: () => members,
     events: () => events,
     labels: () => labels,
+    reload(next) {
+      const record = members?.record()
+      const tags = changedTags(settings.tag, next.tag, record?.tags ?? labels.tags)
+      // Checked first: what is refused must leave all as it was.
+      const bound = trust.authority() === undefined ? { ...labels, tags } : trust.bound({ ...labels, tags }, DEFAULTS)
+      handlers.configure(next)
+      if (!isDeepStrictEqual(settings.tag, next.tag)) {
+        labels = bound
+        members?.changeRecord({ tags: bound.tags })
+      }
+      settings = next
+    },
     now,
     api: () => api?.addresses() ?? [],
     async enter(token) {
@@ -417,6 +447,7 @@ export async function startFleetd(
     },
     async stop({ leave }) {
       clearInterval(growing)
+      const handled = handlers.stop()
       if (leave) await members?.leave()
       await api?.close()
       queries.stop()
@@ -427,6 +458,7 @@ export async function startFleetd(
       for (const driver of drivers) await driver.stop({ leaveRunning: !leave })
       await images.stop()
       await network.stop()
+      await handled
       await dataDir.close()
     },
     requestStop: onStopRequest,

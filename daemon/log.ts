@@ -24,7 +24,10 @@ export interface LogTap {
  * and `time` in RFC 3339, is for whatever collects them. Lines are written before the call returns, so that a crash shows
  * what led to it; nothing runs in a thread of its own.
  */
-export async function createLog(level: string, format: LogFormat): Promise<{ log: Logger; tap: LogTap }> {
+export async function createLog(
+  level: string,
+  format: LogFormat,
+): Promise<{ log: Logger; tap: LogTap; setLevel: (level: string) => void }> {
   const tapped = createTap(level, await destinationOf(format))
   const log = pino(
     {
@@ -38,7 +41,7 @@ export async function createLog(level: string, format: LogFormat): Promise<{ log
     tapped.stream,
   )
   tapped.follow(log)
-  return { log, tap: tapped }
+  return { log, tap: tapped, setLevel: tapped.setLevel }
 }
 
 type Write = { write(line: string): unknown }
@@ -63,7 +66,7 @@ async function destinationOf(format: LogFormat): Promise<Write> {
 function createTap(own: string, destination: Write) {
   const listeners = new Set<{ readonly value: number; readonly listener: (line: LogLine) => void }>()
   const loggers: WeakRef<Logger>[] = []
-  const ownValue = rankOf(own)
+  let ownValue = rankOf(own)
   let telling = false
 
   const lowest = (): string => {
@@ -100,6 +103,11 @@ function createTap(own: string, destination: Write) {
     follow(logger: Logger): void {
       loggers.push(new WeakRef(logger))
       logger.level = lowest()
+    },
+    /** From here on lines of this level and above go to the destination. */
+    setLevel(level: string): void {
+      ownValue = rankOf(level)
+      setLevels()
     },
     listen(level: LogLevel, listener: (line: LogLine) => void): () => void {
       const entry = { value: rankOf(level), listener }

@@ -265,14 +265,17 @@ export function createTable(atlas: Atlas): Table {
     },
 
     dropSuspicionsBy(observer) {
-      for (const { suspicions } of orphans.values()) suspicions.delete(observer)
+      for (const [node, known] of orphans)
+        if (known.suspicions.has(observer))
+          orphans.set(node, { ...known, suspicions: without(known.suspicions, observer) })
       const subjects: NodeId[] = []
-      for (const entry of entries.values()) {
-        const suspicion = entry.suspicions.get(observer)
-        if (suspicion === undefined) continue
-        entry.suspicions.delete(observer)
-        toggle(entry.bucket, suspicion.id)
-        subjects.push(entry.node)
+      for (const known of entries.values()) {
+        if (!known.suspicions.has(observer)) continue
+        put(
+          atlas.seatOf(known.node)!,
+          entryOf(known.record, { ...known, suspicions: without(known.suspicions, observer) }),
+        )
+        subjects.push(known.node)
       }
       return subjects
     },
@@ -319,6 +322,9 @@ function withSuspicion(
   more.delete(last)
   return more
 }
+
+const without = (suspicions: Entry['suspicions'], observer: NodeId): Entry['suspicions'] =>
+  new Map([...suspicions].filter(([by]) => by !== observer))
 
 /** Without the suspicions that the record refutes, and the dismissals that it voids. */
 function entryOf(record: Statement<NodeRecord>, { vitals, ...held }: Besides): Entry {

@@ -1,8 +1,9 @@
 import { homedir, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
-import { FleetError, isToken, LIMITS, recordSchema } from '../../protocol/index.ts'
-import { layerSchema } from '../drivers/index.ts'
+import { FleetError, isToken, LIMITS, recordSchema, toFleetError } from '../../protocol/index.ts'
+import { duration, layerSchema } from '../drivers/index.ts'
+import { type HandlerSpec, parseHandlerSpec } from '../handlers/spec.ts'
 // Not through the folder's index: --help and --check-config need no libp2p.
 import { endpointOf, parseAddress } from '../network/address.ts'
 
@@ -43,6 +44,18 @@ const apiAddress = z
     text => isUnix(text) || /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/.test(text),
     'a TCP address other than loopback needs TLS and a token file, which this version does not have; use loopback or unix:PATH',
   )
+
+/** Many handlers share few places to run in; who has more than this wants one script that looks at its environment. */
+const MAX_HANDLERS = 64
+
+const handlerSpec = z.string().transform((text, context): HandlerSpec => {
+  try {
+    return parseHandlerSpec(text)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: toFleetError(error).message })
+    return z.NEVER
+  }
+})
 
 const { name, class: nodeClass, zone, group, tags } = recordSchema.shape
 
@@ -86,6 +99,16 @@ export const configSchema = z.strictObject({
   mdns: z.boolean().default(true),
   lanOnly: z.boolean().default(false),
   profile: z.enum(['lan', 'wan', 'local']).default('lan'),
+  eventHandler: z
+    .array(handlerSpec)
+    .max(MAX_HANDLERS)
+    .refine(
+      specs => new Set(specs.map(({ text }) => text)).size === specs.length,
+      'expected no event handler twice: its script would run twice for each event',
+    )
+    .default([]),
+  handlerTimeout: duration.default(60_000),
+  handlerConcurrency: z.number().int().min(1).max(64).default(8),
   api: z.array(apiAddress).min(1).max(16).optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   logFormat: z.enum(['json', 'pretty']).default(() => (process.stderr.isTTY ? 'pretty' : 'json')),

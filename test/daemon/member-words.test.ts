@@ -4,11 +4,21 @@ import type { MemberEvent, MemberView } from '../../membership/index.ts'
 
 const told = (...events: MemberEvent[]): (string | undefined)[] => {
   const words = createMemberWords()
-  return events.map(event => words(event, { id: 'x' } as unknown as MemberView))
+  return events.map((event, index) =>
+    words(event, { id: 'x', tags: { turn: event === 'update' ? String(index) : 'first' } } as unknown as MemberView),
+  )
 }
 
 test('a member that comes, changes, fails, is given up and forgotten is told so in those words', () => {
   expect(told('join', 'update', 'failed', 'leave', 'reap')).toEqual(['join', 'update', 'failed', 'leave', 'reap'])
+})
+
+test('news that changes no label and no address is no update', () => {
+  const words = createMemberWords()
+  const member = (health: string, zone: string): MemberView => ({ id: 'x', health, zone }) as unknown as MemberView
+  expect(words('join', member('unknown', 'a'))).toBe('join')
+  expect(words('update', member('passing', 'a'))).toBeUndefined()
+  expect(words('update', member('passing', 'b'))).toBe('update')
 })
 
 test('a suspicion that is refuted is told to nobody', () => {
