@@ -11,15 +11,19 @@ export interface RequestHeader {
 }
 
 /**
- * One value from a client. Text comes as bytes, because which of the two it is depends on the client's msgpack: those of
- * before 2013 have one type for both. The schemas say which it has to be. Throws `corrupt`.
+ * One header or body from a client; each is a map. Text comes as bytes, because which of the two it is depends on the
+ * client's msgpack: those of before 2013 have one type for both. The schemas say which it has to be. Throws `corrupt`.
  */
-export function decodeValue(bytes: Uint8Array): unknown {
+export function decodeMap(bytes: Uint8Array): object {
+  let value: unknown
   try {
-    return msgpack.decode(bytes, { rawStrings: true, useBigInt64: true })
+    value = msgpack.decode(bytes, { rawStrings: true, useBigInt64: true })
   } catch (cause) {
     throw new FleetError('corrupt', 'a message is not valid msgpack', { cause })
   }
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array)
+    throw new FleetError('corrupt', 'a message is not a map')
+  return value
 }
 
 /** A response header and, where there is one, its body, as they go on the wire. */
@@ -55,7 +59,7 @@ export const textMap = z
 export const headerSchema = z.object({ Command: text, Seq: counter.default(0) })
 
 /** `value` as `schema` has it. Throws `corrupt` naming the field. */
-export function shaped<T>(schema: z.ZodType<T>, value: unknown): T {
+export function shaped<T>(schema: z.ZodType<T>, value: object): T {
   const checked = schema.safeParse(value)
   if (checked.success) return checked.data
   const issue = checked.error.issues[0]!

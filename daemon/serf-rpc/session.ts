@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { toFleetError } from '../../protocol/index.ts'
 import type { SerfBackend } from './backend.ts'
-import { decodeValue, encodeResponse, headerSchema, type RequestHeader, type Seq, shaped } from './codec.ts'
+import { decodeMap, encodeResponse, headerSchema, type RequestHeader, type Seq, shaped } from './codec.ts'
 import { COMMANDS, type Command, type Reply } from './commands/index.ts'
 import { createFramer } from './framer.ts'
 import { createGate, type Gate } from './gate.ts'
@@ -150,7 +150,7 @@ function createConversation(
   }
 
   return async bytes => {
-    const value = decodeValue(bytes)
+    const value = decodeMap(bytes)
     if (waiting === undefined) return begin(shaped(headerSchema, value))
     const { header, command, refused } = waiting
     waiting = undefined
