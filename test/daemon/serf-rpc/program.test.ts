@@ -97,11 +97,9 @@ describe.skipIf(!serfInstalled)('the serf program', () => {
     expect(await complains('query', '_serf_list-keys')).toContain("cannot contain the '_serf_' prefix")
   })
 
-  test('no answer to a query is lost at its end', { timeout: 60_000 }, async () => {
-    for (let i = 0; i < 20; i++) {
-      const answer = await prints('query', 'load')
-      expect(answer).toContain('Total Acks: 3\nTotal Responses: 1')
-    }
+  test('no answer to a query is lost at its end', async () => {
+    for (let i = 0; i < 100; i++) fake.members.push(member(`n${i}`))
+    for (let i = 0; i < 5; i++) expect(await prints('query', 'load')).toContain('Total Acks: 103\nTotal Responses: 1\n')
   })
 
   test('tags, join, force-leave', async () => {
