@@ -6,13 +6,13 @@ import { endpointOf } from '../network/index.ts'
 import { SERF_LIMITS } from './limits.ts'
 
 /**
- * Our states in Serf's words. Who is suspected is not yet given up; an intermittent node that is away as expected is, like one that said
- * goodbye, nothing to be alarmed about and nothing to send work to; one that is overdue is to be looked for, like a failed one.
+ * Our states in Serf's words, so that they agree with the events that clients are told: who is suspected is not yet given up; an intermittent
+ * node that is away as expected has neither left nor failed; one that is overdue is to be looked for, like a failed one.
  */
 export const SERF_STATUS: Readonly<Record<Status, 'alive' | 'left' | 'failed'>> = {
   alive: 'alive',
   suspect: 'alive',
-  away: 'left',
+  away: 'alive',
   overdue: 'failed',
   left: 'left',
   failed: 'failed',
