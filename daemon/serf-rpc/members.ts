@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { multiaddr } from '@multiformats/multiaddr'
 import { RE2JS, RE2JSException } from 're2js'
 import type { MemberView, Status } from '../../membership/index.ts'
@@ -68,29 +69,49 @@ export interface MemberFilter {
 }
 
 /**
- * The members that a filter lets through. Each of its parts is a regular expression of Go's (RE2) over the whole text; an empty name or
+ * Whether a member passes a filter. Each of its parts is a regular expression of Go's (RE2) over the whole text; an empty name or
  * status lets all through, and a tag that a member does not have is empty text. Throws `bad-input` on one that is none.
  */
-export function filtered(members: readonly MemberView[], filter: MemberFilter): MemberView[] {
-  const tags = Object.entries(filter.tags).map(([tag, expression]) => [tag, pattern(expression)] as const)
-  const status = filter.status === '' ? undefined : pattern(filter.status)
-  const name = filter.name === '' ? undefined : pattern(filter.name)
-  return members.filter(
-    member =>
-      tags.every(([tag, expression]) => expression.matches(member.tags[tag] ?? '')) &&
-      (status === undefined || status.matches(SERF_STATUS[member.status])) &&
-      (name === undefined || name.matches(member.name)),
+export function filterOf(filter: MemberFilter): (member: MemberView) => boolean {
+  const tags = Object.entries(filter.tags).map(([tag, expression]) => [tag, compile(expression)] as const)
+  const status = filter.status === '' ? undefined : compile(filter.status)
+  const name = filter.name === '' ? undefined : compile(filter.name)
+  const size = [...tags.map(([, expression]) => expression), status, name].reduce(
+    (sum, expression) => sum + (expression?.programSize() ?? 0),
+    0,
   )
+  if (size > SERF_LIMITS.program)
+    throw new FleetError(
+      'bad-input',
+      `the regular expressions are too large together (${size} steps of at most ${SERF_LIMITS.program}); use shorter ones, and smaller counts of repetition`,
+    )
+  return member =>
+    tags.every(([tag, expression]) => expression.matches(member.tags[tag] ?? '')) &&
+    (status === undefined || status.matches(SERF_STATUS[member.status])) &&
+    (name === undefined || name.matches(member.name))
 }
 
-// RE2 takes time in proportion to expression and text, whatever the expression: it cannot be made to stall the daemon.
-function pattern(expression: string): RE2JS {
+// RE2 takes time in proportion to the text, whatever the expression.
+function compile(expression: string): RE2JS {
   if (expression.length > SERF_LIMITS.pattern)
-    throw new FleetError('too-large', `a regular expression is longer than ${SERF_LIMITS.pattern} characters`)
+    throw new FleetError('bad-input', `a regular expression is longer than ${SERF_LIMITS.pattern} characters`)
   try {
     return RE2JS.compile(expression)
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error
     throw new FleetError('bad-input', `Failed to compile regex: ${error.message}`, { cause: error })
   }
+}
+
+/** The records of those that pass, in order. A large fleet is gone through in pieces, so that no probe waits for it. */
+export async function recordsOf(
+  members: readonly MemberView[],
+  passes: (member: MemberView) => boolean = () => true,
+): Promise<MemberRecord[]> {
+  const records: MemberRecord[] = []
+  for (const [i, member] of members.entries()) {
+    if (i % SERF_LIMITS.batch === SERF_LIMITS.batch - 1) await nextTurn()
+    if (passes(member)) records.push(memberRecord(member))
+  }
+  return records
 }

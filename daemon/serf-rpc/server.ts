@@ -36,7 +36,7 @@ export async function createSerfRpc({ host, port, token, backend, log }: SerfRpc
     clients.add(served)
   })
   server.maxConnections = SERF_LIMITS.clients
-  server.on('drop', () => log.warn(`more than ${SERF_LIMITS.clients} Serf clients at once: one was turned away`))
+  server.on('drop', () => log.debug(`more than ${SERF_LIMITS.clients} Serf clients at once: one was turned away`))
   await new Promise<void>((done, fail) => {
     server.once('error', error =>
       fail(

@@ -1,17 +1,18 @@
 import * as z from 'zod'
 import { FleetError } from '../../../protocol/index.ts'
 import { flag, text, textMap, texts } from '../codec.ts'
-import { filtered, memberRecord } from '../members.ts'
+import { filterOf, recordsOf } from '../members.ts'
 import { bare, type Command, command } from './command.ts'
 
-export const members: Command = bare(({ backend }) => ({ body: { Members: backend.members().map(memberRecord) } }), {
-  Members: [],
-})
+export const members: Command = bare(
+  async ({ backend }) => ({ body: { Members: await recordsOf(backend.members()) } }),
+  { Members: [] },
+)
 
 export const membersFiltered: Command = command(
   z.object({ Tags: textMap, Status: text, Name: text }),
-  ({ Tags, Status, Name }, { backend }) => ({
-    body: { Members: filtered(backend.members(), { tags: Tags, status: Status, name: Name }).map(memberRecord) },
+  async ({ Tags, Status, Name }, { backend }) => ({
+    body: { Members: await recordsOf(backend.members(), filterOf({ tags: Tags, status: Status, name: Name })) },
   }),
   { Members: [] },
 )

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest'
-import { filtered, memberRecord } from '../../../daemon/serf-rpc/members.ts'
+import { filterOf, type MemberFilter, memberRecord, recordsOf } from '../../../daemon/serf-rpc/members.ts'
+import type { MemberView } from '../../../membership/index.ts'
 import type { Address } from '../../../protocol/index.ts'
 import { member } from './fake-backend.ts'
 
+const filtered = (members: MemberView[], filter: MemberFilter): MemberView[] => members.filter(filterOf(filter))
 const names = (list: { name: string }[]): string[] => list.map(({ name }) => name)
 const all = { tags: {}, status: '', name: '' }
 
@@ -31,6 +33,7 @@ test('filters match the whole text, in the syntax of RE2', () => {
   expect(names(filtered(fleet, { ...all, status: 'alive' }))).toEqual(['web-1', 'web-10'])
   expect(() => filtered(fleet, { ...all, name: '[' })).toThrow('Failed to compile regex')
   expect(() => filtered(fleet, { ...all, name: 'a'.repeat(513) })).toThrow('longer than 512')
+  expect(() => filtered(fleet, { ...all, name: '(a{0,30}){0,30}' })).toThrow('too large together')
 })
 
 test('states are told in the words that Serf has', () => {
@@ -44,4 +47,19 @@ test('an expression that would keep a backtracking engine busy for years is answ
   const [found] = filtered([member('a'.repeat(100))], { ...all, name: '(a+)+(a+)+(a+)+(a+)+b?' })
   expect(found).toBeDefined()
   expect(filtered([member('a'.repeat(100))], { ...all, name: '(a+)+(a+)+(a+)+(a+)+b' })).toEqual([])
+})
+
+test('a large fleet is told whole and in order, and other work goes on meanwhile', async () => {
+  const fleet = Array.from({ length: 1_000 }, (_, i) => member(`n${i}`))
+  let over = false
+  let turns = 0
+  const counting = (): void => {
+    turns += 1
+    if (!over) setImmediate(counting)
+  }
+  setImmediate(counting)
+  const records = await recordsOf(fleet, filterOf({ ...all, name: 'n\\d*[02468]' }))
+  over = true
+  expect(records.map(({ Name }) => Name)).toEqual(fleet.filter((_, i) => i % 2 === 0).map(({ name }) => name))
+  expect(turns).toBeGreaterThan(1)
 })

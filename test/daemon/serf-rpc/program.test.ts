@@ -98,7 +98,8 @@ describe.skipIf(!serfInstalled)('the serf program', () => {
 
   test('no answer to a query is lost at its end', async () => {
     for (let i = 0; i < 100; i++) fake.members.push(member(`n${i}`))
-    for (let i = 0; i < 10; i++) expect(await prints('query', 'load')).toContain('Total Acks: 103\nTotal Responses: 1\n')
+    for (let i = 0; i < 10; i++)
+      expect(await prints('query', 'load')).toContain('Total Acks: 103\nTotal Responses: 1\n')
   })
 
   test('tags, join, force-leave', async () => {
