@@ -16,6 +16,12 @@ export function positive(text: string): number {
   return value
 }
 
+/** A place in this node's order of events, as text: it goes into a URL. */
+export function cursor(text: string): string {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('expected the cursor of an event, a whole number')
+  return text
+}
+
 /** A count, or a share of the roster. */
 export function countOrShare(text: string): number | string {
   if (/^(100|[1-9]?[0-9])%$/.test(text)) return text

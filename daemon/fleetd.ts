@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
+import { isEventFrame, type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
 import {
   type Digest,
   decode,
@@ -25,6 +25,8 @@ import { type Api, createApi } from './api/index.ts'
 import { createClock } from './clock.ts'
 import type { Config } from './config/index.ts'
 import { createDriver, type Driver } from './drivers/index.ts'
+import { createEvents, type Events } from './events/index.ts'
+import { createHappenings, type Happenings } from './happenings.ts'
 import { createImages, type Images } from './images/index.ts'
 import { createLedgers, growth, type Ledgers } from './ledgers.ts'
 import { createMembers, decodeDocument, encodeDocument, type Members } from './members/index.ts'
@@ -64,8 +66,11 @@ export interface Fleetd {
   readonly groups: Groups
   readonly plans: Plans
   readonly rollouts: Rollouts
+  readonly happenings: Happenings
   /** Undefined while the daemon belongs to no fleet. */
   members(): Members | undefined
+  /** Undefined while the daemon belongs to no fleet. */
+  events(): Events | undefined
   /** Makes this node a member, and starts to take part. */
   enter(token: InviteToken): Promise<void>
   /** Passes a document on to all members, and to its own disk. */
@@ -89,7 +94,9 @@ export async function startFleetd(
 ): Promise<Fleetd> {
   const now = createClock()
   const random = seededRandom(randomInt(2 ** 31))
+  const happenings = createHappenings(error => log.error({ err: error }, 'a listener failed'))
   let members: Members | undefined
+  let events: Events | undefined
   let labels: Labels = { class: config.class, group: config.group, zone: config.zone, tags: config.tag }
 
   const trust = createTrust({
@@ -272,7 +279,9 @@ export async function startFleetd(
         : kind === 'policy'
           ? trust.acceptPolicy(statement).catch(() => undefined) // one of the chain, seen before
           : trust.acceptRevocation(statement).then(node => {
-              if (node !== undefined) members?.revoked(node)
+              if (node === undefined) return
+              members?.revoked(node)
+              events?.revoked(node)
             })
     taken.catch(error => log.error({ err: error, kind }, 'a document could not be taken'))
   }
@@ -307,7 +316,12 @@ export async function startFleetd(
       },
       onDocument: takeDocument,
     })
-    for (const node of trust.demand().revoked.keys()) members.revoked(node)
+    events = await createEvents({ network, trust, happenings, directory: dataDir.path, now, random, log })
+    for (const peer of network.links()) events.network.linkUp(peer)
+    for (const node of trust.demand().revoked.keys()) {
+      members.revoked(node)
+      events.revoked(node)
+    }
     tellVitals()
     groups.follow(labels.group)
   }
@@ -357,7 +371,9 @@ export async function startFleetd(
     groups,
     plans,
     rollouts,
+    happenings,
     members: () => members,
+    events: () => events,
     labels: () => labels,
     now,
     api: () => api?.addresses() ?? [],
@@ -376,6 +392,7 @@ export async function startFleetd(
       await api?.close()
       groups.stop()
       members?.stop()
+      await events?.close()
       for (const layer of layers) await layer.stop()
       for (const driver of drivers) await driver.stop({ leaveRunning: !leave })
       await images.stop()
@@ -386,17 +403,24 @@ export async function startFleetd(
   }
 
   await network.start({
-    linkUp: peer => members?.events.linkUp(peer),
-    linkDown: (peer, cause) => members?.events.linkDown(peer, cause),
-    frame: (peer, frame) => members?.events.frame(peer, frame),
+    linkUp(peer) {
+      members?.events.linkUp(peer)
+      events?.network.linkUp(peer)
+    },
+    linkDown(peer, cause) {
+      members?.events.linkDown(peer, cause)
+      events?.network.linkDown(peer)
+    },
+    frame: (peer, frame) =>
+      isEventFrame(frame) ? events?.network.frame(peer, frame) : members?.events.frame(peer, frame),
     heard: peer => members?.events.heard(peer),
     discovered: (peer, addresses) => members?.events.discovered(peer, addresses),
-    gossip: (topic, message) =>
+    gossip: (topic, message, from) =>
       topic === 'members'
         ? (members?.gossip(message) ?? 'ignore')
         : topic === 'rollouts'
           ? groups.gossip(message)
-          : 'ignore',
+          : (events?.gossip(message, from) ?? 'ignore'),
   })
   if (trust.authority() === undefined && config.init) {
     await fleetd.enter(foundFleet(await operatorKey(config.operatorKey), network.self, now()))

@@ -1,6 +1,7 @@
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { EXIT_CODE, toFleetError } from '../protocol/index.ts'
-import { loadConfig } from './config/index.ts'
+import { defaultDataDir, loadConfig } from './config/index.ts'
 import { type Fleetd, startFleetd } from './fleetd.ts'
 import { createLog } from './log.ts'
 import { notify } from './notify.ts'
@@ -57,10 +58,10 @@ async function main(): Promise<void> {
 }
 
 function sayWhatIsNext(fleetd: Fleetd, log: Logger): void {
-  const ctl =
-    fleetd.config.api === undefined && fleetd.config.dataDir === undefined
-      ? 'fleetctl'
-      : `fleetctl --api ${fleetd.api()[0]}`
+  // Under npm, in a checkout, the programs are not on the PATH.
+  const program = process.env.npm_lifecycle_event === undefined ? 'fleetctl' : 'npx fleetctl'
+  const [api] = fleetd.api()
+  const ctl = api === `unix:${join(defaultDataDir(), 'fleetd.sock')}` ? program : `${program} --api ${api}`
   const { trust, network } = fleetd
   const lines =
     trust.authority() === undefined

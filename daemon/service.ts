@@ -15,6 +15,7 @@ import {
 } from '../protocol/index.ts'
 import type { StoredImage } from '../rollout/index.ts'
 import type { FleetService } from './api/index.ts'
+import type { Events } from './events/index.ts'
 import type { Fleetd } from './fleetd.ts'
 import type { Members } from './members/index.ts'
 import { DialError, parseAddress } from './network/index.ts'
@@ -30,6 +31,10 @@ export function createService(fleetd: Fleetd): FleetService {
   const members = (): Members => {
     trust.demand()
     return fleetd.members()!
+  }
+  const events = (): Events => {
+    trust.demand()
+    return fleetd.events()!
   }
   const nameOf = (node: NodeId): string => fleetd.members()?.find(node)?.name ?? node
   const find = (reference: string): { id: NodeId; name: string; group: string } => {
@@ -168,6 +173,15 @@ export function createService(fleetd: Fleetd): FleetService {
       return { tags }
     },
 
+    async fireEvent(event) {
+      const { author, seq, ltime, cursor } = await events().fire(event)
+      return { author, seq, ltime, cursor }
+    },
+    async *events({ since, follow }, signal) {
+      for await (const event of events().since(since, { follow }, signal))
+        yield { ...event, authorName: nameOf(event.author) }
+    },
+
     policy() {
       const { fleet, chain, policy } = trust.demand()
       return { fleet, chain: chain.map(({ bytes }) => bytes), policy }
@@ -179,7 +193,9 @@ export function createService(fleetd: Fleetd): FleetService {
     async revoke(statement) {
       const node = await trust.acceptRevocation(statement)
       await fleetd.spread('revocation', statement)
-      if (node !== undefined) members().revoked(node)
+      if (node === undefined) return
+      members().revoked(node)
+      fleetd.events()?.revoked(node)
     },
 
     images: () => ({ images: images.list().map(imageView) }),

@@ -9,49 +9,66 @@ const FIRST_AFTER = 50
 
 export type Peers = readonly (readonly [NodeId, readonly Address[]])[]
 
+/** What the book does not have to keep itself: where the members are, those left out that have said goodbye. */
+export type Present = () => Iterable<readonly [NodeId, readonly Address[]]>
+
 /**
  * Where members were last known to be, in this life and earlier ones. Outlasts failure and reaping, so that whoever was cut
  * off, for however long, is still called. Only a goodbye or a revocation makes it forget.
  */
 export interface AddressBook {
   of(node: NodeId): readonly Address[]
-  nodes(): IterableIterator<NodeId>
-  /** True when that is news. */
-  learn(now: Millis, node: NodeId, addresses: readonly Address[]): boolean
+  nodes(): readonly NodeId[]
+  /** Its record has come, and it is with the members from now on. True when the addresses are others than it was `known` by. */
+  learn(now: Millis, node: NodeId, addresses: readonly Address[], known: readonly Address[]): boolean
+  /** It is no member any more. */
+  keep(node: NodeId, addresses: readonly Address[]): void
   forget(now: Millis, node: NodeId): void
   /** All of it, when a change is due to be written. */
   due(now: Millis): Peers | undefined
   nextAt(): number
 }
 
-export function createAddressBook(peers: Peers): AddressBook {
-  const known = new Map<NodeId, readonly Address[]>(peers.slice(-MAX_KNOWN))
+export function createAddressBook(peers: Peers, present: Present): AddressBook {
+  /** Those that are no members: of an earlier life and not heard of since, or gone for so long that the table has dropped them. */
+  const strays = new Map<NodeId, readonly Address[]>(peers.slice(-MAX_KNOWN))
   let writeAt = Number.POSITIVE_INFINITY
   let written = peers.length > 0
+  const all = (): [NodeId, readonly Address[]][] => {
+    const known = new Map(strays)
+    for (const [node, addresses] of present()) {
+      known.delete(node)
+      if (addresses.length > 0) known.set(node, addresses)
+    }
+    return [...known]
+  }
   const changed = (now: Millis): void => {
-    writeAt = Math.min(writeAt, now + (written ? WRITE_AFTER + known.size : FIRST_AFTER))
+    if (writeAt === Number.POSITIVE_INFINITY) writeAt = now + (written ? WRITE_AFTER + all().length : FIRST_AFTER)
   }
   return {
-    of: node => known.get(node) ?? [],
-    nodes: () => known.keys(),
-    learn(now, node, addresses) {
-      const before = known.get(node)
-      const same = before !== undefined && before.join(' ') === addresses.join(' ')
-      if (same || addresses.length === 0) return false
-      known.delete(node)
-      known.set(node, addresses)
-      if (known.size > MAX_KNOWN) known.delete(known.keys().next().value!)
-      changed(now)
-      return true
+    of: node => strays.get(node) ?? [],
+    nodes: () => all().map(([node]) => node),
+    learn(now, node, addresses, known) {
+      if (addresses.length === 0) return false
+      const moved = known.join(' ') !== addresses.join(' ')
+      strays.delete(node)
+      if (moved) changed(now)
+      return moved
+    },
+    keep(node, addresses) {
+      strays.delete(node)
+      strays.set(node, addresses)
+      if (strays.size > MAX_KNOWN) strays.delete(strays.keys().next().value!)
     },
     forget(now, node) {
-      if (known.delete(node)) changed(now)
+      strays.delete(node)
+      changed(now)
     },
     due(now) {
       if (now < writeAt) return undefined
       writeAt = Number.POSITIVE_INFINITY
       written = true
-      return [...known]
+      return all().slice(-MAX_KNOWN)
     },
     nextAt: () => writeAt,
   }

@@ -1,13 +1,16 @@
-import { type Millis, millis, type NodeId, type Random } from '../protocol/index.ts'
+import { type Millis, millis, type NodeId, type Random, type Suspicion } from '../protocol/index.ts'
 import type { Awareness } from './awareness.ts'
+import type { Knock } from './evidence.ts'
 import type { Profile } from './profiles.ts'
 
 /** A subject that is heard anyway is still probed this often, in intervals, so that its round trip stays known. */
 const RTT_EVERY = 10
-/** A subject that was heard within so many intervals is not probed: it gives a sign of life once per interval, which may be a little late. */
-const FRESH = 1.5
-/** An observer that was sent anything within so many intervals needs no further sign of life. */
-const SAID = 0.8
+/** An observer that was sent anything within so many intervals before a round needs no further sign of life: the next comes 1 + SAID intervals later at most. */
+const SAID = 0.25
+/** A subject that was heard within so many intervals is not probed: its sign of life may be a little late. */
+const FRESH = 1.4
+/** The host of a subject that did not answer a knock while all was well is tried again so often, in intervals: only of one that did is the silence worth anything. */
+const TRY_DOOR_EVERY = 60
 
 interface Probe {
   readonly subject: NodeId
@@ -18,6 +21,13 @@ interface Probe {
   /** Others were asked, and so many of them have said that they cannot reach it either. */
   asked: number
   nacks: number
+}
+
+/** What is known of how a subject's host answers a connection. `usual`: what it said when its daemon was heard, with when that was asked. */
+interface Door {
+  knockedAt: Millis
+  knocking: boolean
+  usual: Knock | undefined
 }
 
 export interface DetectorInit {
@@ -35,8 +45,10 @@ export interface DetectorInit {
   readonly linked: (node: NodeId) => boolean
   sendProbe(node: NodeId, serial: number): void
   askRelay(relay: NodeId, serial: number, subject: NodeId): void
+  /** Asks the subject's host for a sign of life; `knocked` tells what came of it. */
+  knock(subject: NodeId): void
   measured(node: NodeId, rtt: number): void
-  unheard(node: NodeId): void
+  unheard(node: NodeId, evidence: Suspicion['evidence']): void
 }
 
 export interface Detector {
@@ -44,6 +56,9 @@ export interface Detector {
   nextAt(): Millis
   ack(now: Millis, serial: number, from: NodeId): void
   relayed(now: Millis, serial: number, alive: boolean): void
+  knocked(now: Millis, subject: NodeId, answer: Knock): void
+  /** Its addresses are others now: what is known of how they answer is void. */
+  moved(subject: NodeId): void
   /** This process stood still: whatever was not answered meanwhile says nothing about others. */
   forget(now: Millis): void
 }
@@ -51,11 +66,15 @@ export interface Detector {
 /** Largest serial of a probe; those above it belong to probes made for others. */
 export const MAX_SERIAL = 0x7fff_ffff
 
-/** SWIM's failure detector (Das et al., DSN 2002) along the overlay: each subject once per interval, relayed when it does not answer. */
+/**
+ * SWIM's failure detector (Das et al., DSN 2002) along the overlay: each subject once per interval, relayed when it does not
+ * answer. Beyond SWIM, the subject's host is knocked at meanwhile, which tells a process that stands still from a host that is gone.
+ */
 export function createDetector(init: DetectorInit, start: Millis): Detector {
   const { profile, awareness, random } = init
   const probes = new Map<number, Probe>()
   const measuredIn = new Map<NodeId, number>()
+  const doors = new Map<NodeId, Door>()
   let serial = random.int(MAX_SERIAL)
   let round = 0
   // A random phase, so that a fleet that was started together does not probe together.
@@ -77,22 +96,42 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
     if (linked) init.sendProbe(subject, serial)
   }
 
+  const knock = (now: Millis, subject: NodeId): void => {
+    const door = doors.get(subject) ?? { knockedAt: now, knocking: false, usual: undefined }
+    doors.set(subject, door)
+    if (door.knocking) return
+    door.knockedAt = now
+    door.knocking = true
+    init.knock(subject)
+  }
+  const unheard = (id: number, { subject, asked, nacks }: Probe, evidence: Suspicion['evidence']): void => {
+    probes.delete(id)
+    if (asked > nacks) awareness.nobodyAnswered()
+    init.unheard(subject, evidence)
+  }
   const expire = (now: Millis): void => {
     for (const [id, outstanding] of probes) {
       const heard = (init.heardAt(outstanding.subject) ?? 0) > outstanding.sentAt
-      if (heard) {
-        probes.delete(id)
-      } else if (now >= outstanding.failAt) {
-        probes.delete(id)
-        if (outstanding.asked > outstanding.nacks) awareness.nobodyAnswered()
-        init.unheard(outstanding.subject)
-      } else if (outstanding.relayAt !== undefined && now >= outstanding.relayAt) {
+      if (heard) probes.delete(id)
+      else if (now >= outstanding.failAt) unheard(id, outstanding, 'silence')
+      else if (outstanding.relayAt !== undefined && now >= outstanding.relayAt) {
         outstanding.relayAt = undefined
         const relays = random.shuffle(init.relays(outstanding.subject)).slice(0, profile.relays)
         outstanding.asked = relays.length
         for (const relay of relays) init.askRelay(relay, id, outstanding.subject)
+        knock(now, outstanding.subject)
       }
     }
+  }
+  const fresh = (now: Millis, subject: NodeId): boolean =>
+    now - (init.heardAt(subject) ?? 0) < FRESH * profile.probeInterval
+  const underWay = (subject: NodeId): boolean => {
+    for (const outstanding of probes.values()) if (outstanding.subject === subject) return true
+    return false
+  }
+  /** Probes those that were not heard when they should have been. */
+  const watch = (now: Millis): void => {
+    for (const subject of init.subjects()) if (!fresh(now, subject) && !underWay(subject)) probe(now, subject)
   }
 
   const begin = (now: Millis): void => {
@@ -102,30 +141,35 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
     for (const observer of init.observers())
       if (init.linked(observer) && now - (init.saidAt(observer) ?? 0) >= SAID * profile.probeInterval)
         init.sendBeat(observer)
-    const underWay = new Set([...probes.values()].map(outstanding => outstanding.subject))
     const subjects = init.subjects()
     for (const subject of subjects) {
-      if (underWay.has(subject)) continue
-      const fresh = now - (init.heardAt(subject) ?? 0) < FRESH * profile.probeInterval
-      const measured = round - (measuredIn.get(subject) ?? Number.NEGATIVE_INFINITY) < RTT_EVERY
-      if (fresh && (measured || !init.linked(subject))) continue
+      if (!fresh(now, subject) || !init.linked(subject)) continue
+      const door = doors.get(subject)
+      const tried =
+        door !== undefined && (door.usual === 'open' || now - door.knockedAt < TRY_DOOR_EVERY * profile.probeInterval)
+      if (!tried) knock(now, subject)
+      if (round - (measuredIn.get(subject) ?? Number.NEGATIVE_INFINITY) < RTT_EVERY || underWay(subject)) continue
       measuredIn.set(subject, round)
       probe(now, subject)
     }
     if (measuredIn.size > 4 * (subjects.length + 1)) measuredIn.clear()
+    if (doors.size > 4 * (subjects.length + 1)) {
+      for (const node of [...doors.keys()]) if (!subjects.includes(node)) doors.delete(node)
+    }
   }
 
   return {
     wake(now) {
       expire(now)
-      if (now >= nextRound) {
-        begin(now)
-        expire(now)
-      }
+      if (now >= nextRound) begin(now)
+      watch(now)
+      expire(now)
     },
     nextAt() {
       let at: number = nextRound
       for (const { relayAt, failAt } of probes.values()) at = Math.min(at, relayAt ?? failAt)
+      for (const subject of init.subjects())
+        if (!underWay(subject)) at = Math.min(at, (init.heardAt(subject) ?? 0) + FRESH * profile.probeInterval)
       return millis(at)
     },
     ack(now, id, from) {
@@ -141,6 +185,20 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
       if (alive) probes.delete(id)
       else outstanding.nacks += 1
     },
+    knocked(now, subject, answer) {
+      const door = doors.get(subject)
+      if (door === undefined) return
+      door.knocking = false
+      const asking = [...probes].find(
+        ([, outstanding]) => outstanding.subject === subject && outstanding.relayAt === undefined,
+      )
+      if (asking === undefined || answer === 'open') {
+        if (fresh(now, subject) || answer === 'open') door.usual = answer
+        return
+      }
+      if (door.usual === 'open') unheard(...asking, answer === 'none' ? 'unreachable' : 'refused')
+    },
+    moved: subject => void doors.delete(subject),
     forget(now) {
       probes.clear()
       nextRound = millis(now + profile.probeInterval)

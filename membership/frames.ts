@@ -60,6 +60,15 @@ const digest = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
   .transform(text => text as Digest)
+/** Checked in one go: a frame of keys can hold a hundred thousand. */
+const words = (max: number) =>
+  z.custom<number[]>(
+    value =>
+      Array.isArray(value) &&
+      value.length <= max &&
+      value.every(each => Number.isInteger(each) && each >= 0 && each <= 0xffff_ffff),
+    `expected at most ${max} numbers of 32 bits`,
+  )
 const rank = z.tuple([counter, z.union([z.literal(0), z.literal(1)]), counter, word])
 const kind = z.enum(['record', 'vitals', 'suspicion', 'document'])
 const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array, 'expected bytes')
@@ -67,7 +76,7 @@ const item = z.tuple([kind, bytes])
 const members = z
   .array(
     z
-      .tuple([node, rank, rank.nullable(), z.array(word).max(64)])
+      .tuple([node, rank, rank.nullable(), words(64)])
       .transform(([id, record, vitals, suspicions]): Key => ({ node: id, record, vitals, suspicions })),
   )
   .max(MAX_KEYS)

@@ -1,5 +1,6 @@
-import { type Millis, millis } from '../protocol/index.ts'
+import { type Millis, millis, type NodeId } from '../protocol/index.ts'
 import type { Awareness } from './awareness.ts'
+import { strength } from './evidence.ts'
 import type { Member } from './members.ts'
 import type { Overlay } from './overlay.ts'
 import type { Profile } from './profiles.ts'
@@ -8,6 +9,11 @@ import { counts } from './table.ts'
 
 /** How often doubts by observers that were not assigned are looked at again: the view of the rings may have caught up. Milliseconds. */
 const LOOK_AGAIN = 1_000
+/**
+ * So many observers have to find a host unreachable, where it has as many that nobody doubts: with a fifth of all packets lost
+ * two may be wrong at once in a week of a fleet of twenty, three are not in years.
+ */
+const WITNESSES = 3
 /** Deadlines this close are settled in one go. Milliseconds. */
 const GRAIN = 20
 
@@ -15,7 +21,7 @@ const GRAIN = 20
 export interface Judge {
   /** Brings a member's doubts in line with the suspicions held against it. `introduced`: they came along with the first word of it, and are as old as their authors say. */
   weigh(now: Millis, member: Member, introduced: boolean): void
-  /** No longer in question: failed, left or gone. */
+  /** No longer in question: failed, left or gone. Its doubts are forgotten; the suspicions stay in the table. */
   dismiss(member: Member): void
   /** Those that count as failed now. */
   settle(now: Millis): Member[]
@@ -26,10 +32,22 @@ export interface Judge {
   nextAt(): number
 }
 
-export function createJudge(profile: Profile, overlay: Overlay, awareness: Awareness): Judge {
-  const doubted = new Set<Member>()
+/** `doubted`: whether a node is in question itself, so that little can be made of what it does not say. */
+export function createJudge(
+  profile: Profile,
+  overlay: Overlay,
+  awareness: Awareness,
+  isDoubted: (node: NodeId) => boolean,
+): Judge {
+  /** By slot. */
+  const doubted = new Map<number, Member>()
   let settleAt = Number.POSITIVE_INFINITY
 
+  /** How many of a member's observers have to say that its host is unreachable: as many as can speak, WITNESSES at most. */
+  const witnesses = (member: Member): number => {
+    const able = overlay.observersOf(member.id).filter(observer => !isDoubted(observer))
+    return Math.max(1, Math.min(WITNESSES, able.length))
+  }
   const deadline = (member: Member): number => {
     // A node that is unwell itself gives others the more time (Lifeguard §IV-A).
     const stretch = 1 + awareness.score / 4
@@ -37,16 +55,24 @@ export function createJudge(profile: Profile, overlay: Overlay, awareness: Aware
     let refused = Number.POSITIVE_INFINITY
     let stranger = Number.POSITIVE_INFINITY
     let observers = 0
+    const unreachable: number[] = []
     for (const doubt of member.doubts.values()) {
       stranger = Math.min(stranger, doubt.at)
       if (!doubt.assigned) continue
       observers += 1
       silence = Math.min(silence, doubt.at)
-      if (doubt.refused) refused = Math.min(refused, doubt.at)
+      if (doubt.evidence === 'refused') refused = Math.min(refused, doubt.evidentAt)
+      if (doubt.evidence !== 'silence') unreachable.push(doubt.evidentAt)
     }
     const timeout = suspicionTimeout(profile, overlay.size, observers - 1)
+    unreachable.sort((a, b) => a - b)
+    const agreed = unreachable[witnesses(member) - 1] ?? Number.POSITIVE_INFINITY
     return Math.min(
       silence + timeout * stretch,
+      Math.max(
+        agreed,
+        (unreachable[0] ?? Number.POSITIVE_INFINITY) + Math.min(profile.unreachableGrace, timeout) * stretch,
+      ),
       refused + Math.min(profile.refusedGrace, timeout) * stretch,
       stranger + strangerTimeout(profile, overlay.size) * stretch,
     )
@@ -71,36 +97,37 @@ export function createJudge(profile: Profile, overlay: Overlay, awareness: Aware
       const { record, suspicions } = member.entry
       for (const observer of member.doubts.keys()) {
         const suspicion = suspicions.get(observer)
-        if (suspicion === undefined || !counts(record, suspicion)) member.doubts.delete(observer)
+        if (suspicion === undefined || !counts(record, suspicion)) member.trust(observer)
       }
       for (const [observer, suspicion] of suspicions) {
         if (!counts(record, suspicion)) continue
-        const refused = suspicion.body.evidence === 'refused'
+        const { evidence } = suspicion.body
         const known = member.doubts.get(observer)
-        if (known !== undefined && known.refused === refused) continue
-        const at = introduced ? millis(Math.min(now, suspicion.clock)) : now
-        member.doubts.set(observer, { at, refused, assigned: overlay.mayObserve(observer, member.id) })
+        if (known !== undefined && strength(known.evidence) >= strength(evidence)) continue
+        const evidentAt = introduced ? millis(Math.min(now, suspicion.clock)) : now
+        const assigned = overlay.mayObserve(observer, member.id)
+        member.doubt(observer, { at: known?.at ?? evidentAt, evidentAt, evidence, assigned })
       }
       if (member.doubts.size === 0) {
-        member.failsAt = Number.POSITIVE_INFINITY
-        doubted.delete(member)
+        doubted.delete(member.slot)
         return
       }
-      doubted.add(member)
+      doubted.set(member.slot, member)
       schedule(now, member)
     },
     dismiss(member) {
-      doubted.delete(member)
+      doubted.delete(member.slot)
+      member.trust()
     },
     settle(now) {
       if (now < settleAt) return []
       const failed: Member[] = []
       settleAt = Number.POSITIVE_INFINITY
-      for (const member of doubted) {
+      for (const member of doubted.values()) {
         assign(member)
         schedule(now, member)
         if (member.failsAt > now + GRAIN) continue
-        doubted.delete(member)
+        doubted.delete(member.slot)
         failed.push(member)
       }
       settleAt = Math.max(settleAt, now + GRAIN)
@@ -109,8 +136,11 @@ export function createJudge(profile: Profile, overlay: Overlay, awareness: Aware
     suspected: member => [...member.doubts.values()].some(doubt => doubt.assigned),
     postpone(now, by) {
       settleAt = Number.POSITIVE_INFINITY
-      for (const member of doubted) {
-        for (const doubt of member.doubts.values()) doubt.at = millis(Math.min(now, doubt.at + by))
+      for (const member of doubted.values()) {
+        for (const doubt of member.doubts.values()) {
+          doubt.at = millis(Math.min(now, doubt.at + by))
+          doubt.evidentAt = millis(Math.min(now, doubt.evidentAt + by))
+        }
         schedule(now, member)
       }
     },

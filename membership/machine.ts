@@ -1,24 +1,29 @@
 import {
+  type Address,
   type Digest,
   FleetError,
   type Millis,
   millis,
   type NodeId,
+  type NodeRecord,
+  type Statement,
   SUSPICION,
   type Suspicion,
 } from '../protocol/index.ts'
 import { createAddressBook } from './address-book.ts'
 import { createPuller, itemFrames, keysFor, lackedBy, offerFor, suspicionItems } from './antientropy.ts'
+import { createAtlas } from './atlas.ts'
 import { createAwareness } from './awareness.ts'
 import { createDetector } from './detector.ts'
+import { strength } from './evidence.ts'
 import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind, type Item } from './frames.ts'
 import { createJudge } from './judge.ts'
-import { type MemberView, viewOf } from './members.ts'
+import { type MemberView, type Status, viewOf } from './members.ts'
 import { createOverlay } from './overlay.ts'
 import { createRedial } from './redial.ts'
 import { createRelays } from './relays.ts'
 import { type Change, createRoster } from './roster.ts'
-import { compareRecords, compareVitals, createTable, documentId, refutes } from './table.ts'
+import { compareRecords, compareVitals, createTable, documentId, isSuspected, refutes } from './table.ts'
 import type { Effect, Heard, Input, MembershipInit } from './types.ts'
 import { createVoice } from './voice.ts'
 
@@ -38,6 +43,9 @@ export interface Membership {
   step(now: Millis, input: Input): Effect[]
   members(): readonly MemberView[]
   member(node: NodeId): MemberView | undefined
+  /** Its status alone, and the record that it is known by: for who asks about very many. */
+  status(node: NodeId): Status | undefined
+  record(node: NodeId): Statement<NodeRecord> | undefined
   /** Peers with a link right now. */
   links(): readonly NodeId[]
   /** Peers that the overlay gives this node as neighbours. */
@@ -66,12 +74,19 @@ export interface Membership {
  */
 export function createMembership(init: MembershipInit): Membership {
   const { self, profile, random } = init
-  const table = createTable()
-  const overlay = createOverlay(self)
+  const atlas = init.atlas ?? createAtlas()
+  const table = createTable(atlas)
+  const overlay = createOverlay(self, atlas)
   const awareness = createAwareness()
-  const judge = createJudge(profile, overlay, awareness)
+  const judge = createJudge(profile, overlay, awareness, node => (roster.members.get(node)?.doubts.size ?? 0) > 0)
   const voice = createVoice(init)
-  const book = createAddressBook(init.peers.filter(([node]) => node !== self))
+  const book = createAddressBook(
+    init.peers.filter(([node]) => node !== self),
+    function* () {
+      for (const { node, record } of table.entries.values())
+        if (node !== self && record.body.presence === 'here') yield [node, record.body.addresses]
+    },
+  )
   const relays = createRelays(profile)
   const puller = createPuller()
   const revoked = new Set<NodeId>()
@@ -114,13 +129,16 @@ export function createMembership(init: MembershipInit): Membership {
     if (voice.leaving) return []
     if (!attached()) return overlay.lostNearby()
     // No ring neighbours would call it: cut off, it calls whoever it ever knew.
-    return cutOff() ? [...book.nodes()] : []
+    return cutOff() ? book.nodes() : []
   }
   const cutOff = (): boolean => {
     if (!attached()) return redial.links().size === 0
     for (const peer of redial.links().keys()) if (overlay.has(peer)) return false
     return true
   }
+
+  const addressesOf = (node: NodeId): readonly Address[] =>
+    table.entries.get(node)?.record.body.addresses ?? book.of(node)
 
   const redial = createRedial(
     {
@@ -130,7 +148,7 @@ export function createMembership(init: MembershipInit): Membership {
       wanted: neighbours,
       lost,
       version,
-      addressesOf: node => table.entries.get(node)?.record.body.addresses ?? book.of(node),
+      addressesOf,
       keep: node => !attached() && table.entries.get(node)?.record.body.class === 'intermittent',
       cutOff,
       connect: (peer, addresses) => effects.push({ type: 'connect', peer, addresses }),
@@ -140,6 +158,7 @@ export function createMembership(init: MembershipInit): Membership {
   )
   const roster = createRoster({
     self,
+    atlas,
     profile,
     table,
     overlay,
@@ -174,7 +193,9 @@ export function createMembership(init: MembershipInit): Membership {
         // Smoothed as TCP does it (RFC 6298, alpha = 1/8).
         if (member !== undefined) member.rtt = member.rtt === undefined ? rtt : member.rtt + (rtt - member.rtt) / 8
       },
-      unheard: node => suspect(node, 'silence'),
+      knock: node =>
+        effects.push({ type: 'knock', peer: node, addresses: addressesOf(node), timeout: profile.knockTimeout }),
+      unheard: (node, evidence) => suspect(node, evidence),
     },
     init.now,
   )
@@ -186,7 +207,7 @@ export function createMembership(init: MembershipInit): Membership {
     if (member === undefined || voice.leaving || !overlay.has(node)) return
     const { epoch, seq } = member.entry.record.body
     const known = member.entry.suspicions.get(self)?.body
-    if (known?.epoch === epoch && known.seq === seq && (known.evidence === evidence || evidence === 'silence')) return
+    if (known?.epoch === epoch && known.seq === seq && strength(evidence) <= strength(known.evidence)) return
     const statement = init.sign(SUSPICION, { subject: node, epoch, seq, evidence, since: stepNow })
     if (take(stepNow, [{ kind: 'suspicion', statement, observer: self }]) > 0) publish('suspicion', statement.bytes)
   }
@@ -205,7 +226,7 @@ export function createMembership(init: MembershipInit): Membership {
 
   /** Merges statements that came together, then draws the conclusions. Returns how many were news. */
   const take = (now: Millis, items: readonly Heard[], onNews?: (index: number) => void): number => {
-    const changes = new Map<NodeId, Change>()
+    const changes = new Map<NodeId, Change & { known: readonly Address[] }>()
     let news = 0
     for (const [index, item] of items.entries()) {
       const subject = subjectOf(item)
@@ -213,11 +234,12 @@ export function createMembership(init: MembershipInit): Membership {
         hearOfSelf(now, item)
         continue
       }
+      const known = item.kind === 'record' ? addressesOf(item.statement.body.node) : []
       if (!merge(item)) continue
       news += 1
       onNews?.(index)
       if (subject === undefined) continue
-      const change = changes.get(subject) ?? { record: false, vitals: false }
+      const change = changes.get(subject) ?? { record: false, vitals: false, known }
       changes.set(subject, change)
       if (item.kind === 'record') change.record = true
       if (item.kind === 'vitals') change.vitals = true
@@ -227,7 +249,7 @@ export function createMembership(init: MembershipInit): Membership {
       if (!change.record) continue
       const { record } = table.entries.get(node)!
       if (record.body.presence === 'left') continue
-      book.learn(now, node, record.body.addresses)
+      if (book.learn(now, node, record.body.addresses, change.known)) detector.moved(node)
       redial.retry(now, node)
     }
     return news
@@ -361,7 +383,7 @@ export function createMembership(init: MembershipInit): Membership {
   /** Whoever speaks to us while others doubt it is told, so that it can refute: SWIM's buddy system, for any frame. */
   const tellDoubted = (now: Millis, peer: NodeId): void => {
     const member = roster.members.get(peer)
-    if (member === undefined || member.doubts.size === 0 || now - member.toldAt < TELL_EVERY) return
+    if (member === undefined || !isSuspected(member.entry) || now - member.toldAt < TELL_EVERY) return
     member.toldAt = now
     send(peer, { type: 'items', items: suspicionItems(member.entry), last: false })
   }
@@ -433,6 +455,8 @@ export function createMembership(init: MembershipInit): Membership {
         )
           suspect(input.peer, 'refused')
         return
+      case 'knocked':
+        return detector.knocked(now, input.peer, input.answer)
       case 'frame':
         if (revoked.has(input.peer)) return
         roster.heard(now, input.peer)
@@ -530,6 +554,11 @@ export function createMembership(init: MembershipInit): Membership {
       const member = roster.members.get(node)
       return member === undefined || member.reaped ? undefined : viewOf(member)
     },
+    status(node) {
+      const member = roster.members.get(node)
+      return member?.reaped === false ? member.status : undefined
+    },
+    record: node => table.entries.get(node)?.record,
     links: () => [...redial.links().keys()],
     neighbours: () => [...neighbours()],
     news(item) {
@@ -575,13 +604,13 @@ export function createMembership(init: MembershipInit): Membership {
     invariants() {
       const broken: string[] = []
       if (roster.members.size !== table.entries.size) broken.push('the table and the roster do not name the same nodes')
-      for (const { id, entry, status, doubts } of roster.members.values()) {
+      for (const { id, entry, status } of roster.members.values()) {
         const { class: kind, presence } = entry.record.body
         const steady = kind !== 'intermittent' && (status === 'alive' || status === 'suspect')
         if (revoked.has(id)) broken.push(`${id} was revoked and is a member`)
         if (overlay.has(id) !== steady)
           broken.push(`${id} is ${status} and ${overlay.has(id) ? 'on' : 'not on'} the rings`)
-        if ((status === 'suspect' || status === 'failed') && doubts.size === 0)
+        if ((status === 'suspect' || status === 'failed') && !isSuspected(entry))
           broken.push(`${id} is ${status} with nobody suspecting it`)
         if (kind === 'intermittent' && (status === 'failed' || status === 'suspect'))
           broken.push(`${id} is intermittent and ${status}`)

@@ -1,5 +1,7 @@
-import type { Address, Digest, Health, LayerStatus, Millis, NodeClass, NodeId } from '../protocol/index.ts'
-import type { Entry } from './table.ts'
+import type { Address, Digest, Health, LayerStatus, Millis, NodeClass, NodeId, Suspicion } from '../protocol/index.ts'
+import type { Atlas, Seat } from './atlas.ts'
+import { sized } from './slots.ts'
+import type { Entry, Table } from './table.ts'
 
 /** `away` and `overdue` are for class intermittent alone, which is never `failed`. */
 export type Status = 'alive' | 'suspect' | 'failed' | 'left' | 'away' | 'overdue'
@@ -8,7 +10,9 @@ export type Status = 'alive' | 'suspect' | 'failed' | 'left' | 'away' | 'overdue
 export interface Doubt {
   /** When it was heard here; for a member that was first heard of with it, when its author says. */
   at: Millis
-  refused: boolean
+  evidence: Suspicion['evidence']
+  /** When its author first said this much, which may be later than `at`. */
+  evidentAt: Millis
   /** The observer is assigned to the subject in our view. */
   assigned: boolean
 }
@@ -16,6 +20,7 @@ export interface Doubt {
 /** What this node makes of one member: the entry is what was said, the rest its own conclusions. */
 export interface Member {
   readonly id: NodeId
+  readonly slot: number
   readonly entry: Entry
   status: Status
   /** When it came into this status. */
@@ -24,13 +29,194 @@ export interface Member {
   heardAt: Millis
   /** Smoothed round trip of probes, milliseconds. */
   rtt: number | undefined
-  readonly doubts: Map<NodeId, Doubt>
+  /** By observer; held for as long as its fate is open. */
+  readonly doubts: ReadonlyMap<NodeId, Doubt>
   /** When it counts as failed unless it refutes; Infinity with no doubts. */
   failsAt: number
   /** It has been gone for so long that nobody is told of it any more. It is still kept, so that no late word of it makes it a new member. */
   reaped: boolean
   /** When it was last shown the suspicions against it. */
   toldAt: number
+  /** Adds a doubt, or takes the place of the observer's earlier one. */
+  doubt(observer: NodeId, doubt: Doubt): void
+  /** Takes one observer's doubt back, or all of them. */
+  trust(observer?: NodeId): void
+}
+
+export const STATUSES: readonly Status[] = ['alive', 'suspect', 'failed', 'left', 'away', 'overdue']
+const REAPED = 0x80
+const NO_DOUBTS: ReadonlyMap<NodeId, Doubt> = new Map()
+
+/** What is only known of few members at a time. */
+interface Rare {
+  rtt: number | undefined
+  doubts: Map<NodeId, Doubt> | undefined
+  failsAt: number
+  toldAt: number
+}
+
+/**
+ * The members. In a fleet of ten thousand nearly all of them are calm, and of those no more is held than 17 bytes by slot. A `Member` is
+ * a handle that is made when asked for: two of them are of the same member when their slots are.
+ */
+export interface Members {
+  readonly size: number
+  has(node: NodeId): boolean
+  get(node: NodeId): Member | undefined
+  add(node: NodeId, now: Millis): Member
+  delete(member: Member): void
+  values(): IterableIterator<Member>
+  having(...statuses: readonly Status[]): IterableIterator<Member>
+  count(status: Status): number
+  /** Begins with the members of another that shares the atlas. */
+  copy(other: Members): void
+  readonly columns: { readonly marks: Uint8Array; readonly since: Float64Array; readonly heardAt: Float64Array }
+}
+
+export function createMembers(atlas: Atlas, table: Table): Members {
+  /** 0 for nobody, else 1 and the index of the status, and whether it was reaped. */
+  let marks = new Uint8Array(0)
+  let since = new Float64Array(0)
+  let heardAt = new Float64Array(0)
+  const rare = new Map<number, Rare>()
+  const counts = STATUSES.map(() => 0)
+  let size = 0
+
+  const rarely = (slot: number): Rare => {
+    let known = rare.get(slot)
+    if (known === undefined) {
+      known = { rtt: undefined, doubts: undefined, failsAt: Number.POSITIVE_INFINITY, toldAt: 0 }
+      rare.set(slot, known)
+    }
+    return known
+  }
+  const statusAt = (slot: number): number => (marks[slot]! & ~REAPED) - 1
+
+  class Handle implements Member {
+    readonly id: NodeId
+    readonly slot: number
+    constructor({ node, slot }: Seat) {
+      this.id = node
+      this.slot = slot
+    }
+    get entry(): Entry {
+      return table.entries.at(this.slot)!
+    }
+    get status(): Status {
+      return STATUSES[statusAt(this.slot)]!
+    }
+    set status(status) {
+      const index = STATUSES.indexOf(status)
+      counts[statusAt(this.slot)]! -= 1
+      counts[index]! += 1
+      marks[this.slot] = (marks[this.slot]! & REAPED) | (index + 1)
+    }
+    get since(): Millis {
+      return since[this.slot] as Millis
+    }
+    set since(at) {
+      since[this.slot] = at
+    }
+    get heardAt(): Millis {
+      return heardAt[this.slot] as Millis
+    }
+    set heardAt(at) {
+      heardAt[this.slot] = at
+    }
+    get reaped(): boolean {
+      return (marks[this.slot]! & REAPED) !== 0
+    }
+    set reaped(reaped) {
+      if (reaped) marks[this.slot]! |= REAPED
+      else marks[this.slot]! &= ~REAPED
+    }
+    get rtt(): number | undefined {
+      return rare.get(this.slot)?.rtt
+    }
+    set rtt(rtt) {
+      rarely(this.slot).rtt = rtt
+    }
+    get failsAt(): number {
+      return rare.get(this.slot)?.failsAt ?? Number.POSITIVE_INFINITY
+    }
+    set failsAt(at) {
+      if (at !== this.failsAt) rarely(this.slot).failsAt = at
+    }
+    get toldAt(): number {
+      return rare.get(this.slot)?.toldAt ?? 0
+    }
+    set toldAt(at) {
+      rarely(this.slot).toldAt = at
+    }
+    get doubts(): ReadonlyMap<NodeId, Doubt> {
+      return rare.get(this.slot)?.doubts ?? NO_DOUBTS
+    }
+    doubt(observer: NodeId, doubt: Doubt): void {
+      const known = rarely(this.slot)
+      known.doubts ??= new Map()
+      known.doubts.set(observer, doubt)
+    }
+    trust(observer?: NodeId): void {
+      const known = rare.get(this.slot)
+      if (known?.doubts === undefined) return
+      if (observer !== undefined) known.doubts.delete(observer)
+      if (observer !== undefined && known.doubts.size > 0) return
+      known.doubts = undefined
+      known.failsAt = Number.POSITIVE_INFINITY
+      if (known.rtt === undefined) rare.delete(this.slot)
+    }
+  }
+
+  const at = (slot: number): Member => new Handle(atlas.seats[slot]!)
+  const present = (seat: Seat | undefined): seat is Seat => seat !== undefined && (marks[seat.slot] ?? 0) !== 0
+  return {
+    get size() {
+      return size
+    },
+    get columns() {
+      return { marks, since, heardAt }
+    },
+    has: node => present(atlas.seatOf(node)),
+    get(node) {
+      const seat = atlas.seatOf(node)
+      return present(seat) ? new Handle(seat) : undefined
+    },
+    add(node, now) {
+      const seat = atlas.hold(node)
+      marks = sized(marks, seat.slot)
+      since = sized(since, seat.slot)
+      heardAt = sized(heardAt, seat.slot)
+      marks[seat.slot] = 1
+      since[seat.slot] = now
+      heardAt[seat.slot] = now
+      counts[0]! += 1
+      size += 1
+      return new Handle(seat)
+    },
+    delete({ id, slot }) {
+      counts[statusAt(slot)]! -= 1
+      marks[slot] = 0
+      rare.delete(slot)
+      size -= 1
+      atlas.release(atlas.seatOf(id)!)
+    },
+    *values() {
+      for (let slot = 0; slot < marks.length; slot++) if (marks[slot] !== 0) yield at(slot)
+    },
+    *having(...statuses) {
+      if (statuses.every(status => counts[STATUSES.indexOf(status)] === 0)) return
+      const wanted = statuses.map(status => STATUSES.indexOf(status) + 1)
+      for (let slot = 0; slot < marks.length; slot++) if (wanted.includes(marks[slot]! & ~REAPED)) yield at(slot)
+    },
+    count: status => counts[STATUSES.indexOf(status)]!,
+    copy(other) {
+      marks = other.columns.marks.slice()
+      since = other.columns.since.slice()
+      heardAt = other.columns.heardAt.slice()
+      size = other.size
+      for (const [index, status] of STATUSES.entries()) counts[index] = other.count(status)
+    },
+  }
 }
 
 /** A member as people and programs see it. */

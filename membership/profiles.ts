@@ -13,8 +13,19 @@ export interface Profile {
   /** How many others are asked. Each one more makes a suspicion through one bad path less likely, for four frames. SWIM's k. */
   readonly relays: number
   /**
-   * The shortest suspicion lasts mult * max(1, log10 N) * probeInterval: the time that a refutation needs to get around. Larger
-   * means fewer healthy nodes failed, and silent ones found later.
+   * How long a host may take to answer a connection that is only begun, when its daemon does not answer probes. Several are
+   * begun within this time, so that no lost packet decides. Shorter takes a lossy path for a dead host; longer finds dead hosts later.
+   */
+  readonly knockTimeout: number
+  /**
+   * How long a suspicion of `unreachable` lasts once enough observers hold it (judge.ts), whatever N: the host does not
+   * answer, which it did before. Has to cover one gossip round trip, so that whoever is reached by others can refute.
+   */
+  readonly unreachableGrace: number
+  /**
+   * A suspicion of `silence` (the host answers, or cannot be asked, and its daemon says nothing) lasts mult * max(1, log10 N) *
+   * probeInterval at the shortest. A process that stands still is all that is left to be found by it, so it may be long: larger means
+   * that longer pauses (a suspended machine, a stalled disk) are forgiven, and hung processes found later.
    */
   readonly suspicionMult: number
   /** The longest lasts this many times the shortest: what a lone observer has to wait. Confirmations take it down (Lifeguard §IV-B). */
@@ -41,10 +52,12 @@ export interface Profile {
 export function lan(): Profile {
   return {
     probeInterval: 1_000,
-    probeTimeout: 500,
+    probeTimeout: 300,
     relays: 2,
-    suspicionMult: 4,
-    suspicionMaxMult: 6,
+    knockTimeout: 500,
+    unreachableGrace: 500,
+    suspicionMult: 10,
+    suspicionMaxMult: 3,
     refusedGrace: 700,
     syncInterval: 30_000,
     redialFirst: 1_000,
@@ -60,7 +73,9 @@ export function wan(): Profile {
   return {
     ...lan(),
     probeInterval: 5_000,
-    probeTimeout: 2_500,
+    probeTimeout: 1_500,
+    knockTimeout: 3_000,
+    unreachableGrace: 2_000,
     suspicionMult: 6,
     refusedGrace: 2_000,
     syncInterval: 60_000,
@@ -72,7 +87,8 @@ export function local(): Profile {
   return {
     ...lan(),
     probeTimeout: 200,
-    suspicionMult: 3,
+    knockTimeout: 400,
+    suspicionMult: 5,
     refusedGrace: 500,
     syncInterval: 15_000,
     redialFirst: 250,

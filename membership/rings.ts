@@ -1,4 +1,6 @@
 import { type NodeId, sha256 } from '../protocol/index.ts'
+import type { Atlas } from './atlas.ts'
+import { sized } from './slots.ts'
 
 /** Rings of the overlay. Each gives a node one successor and one predecessor; five make a random 10-regular graph, an expander. */
 export const RINGS = 5
@@ -21,103 +23,120 @@ export function placeOf(node: NodeId): Place {
   }
 }
 
-/** A set of nodes on K hash rings. Adding and removing move memory; every question is a binary search a ring. */
+/**
+ * A set of nodes on K hash rings: the atlas knows the order of all nodes, and this which of them are in the set. Nearly all of
+ * them are, so the next one is found in a few steps.
+ */
 export interface Rings {
   readonly size: number
   has(node: NodeId): boolean
   nodes(): IterableIterator<NodeId>
-  add(place: Place): void
-  remove(place: Place): void
+  add(node: NodeId): void
+  remove(node: NodeId): void
   /** The first clockwise after `place` on a ring, and the first before it; never itself. Undefined when there is nobody else. */
   after(place: Place, ring: number): Place | undefined
   before(place: Place, ring: number): Place | undefined
-  /** How many are passed from one to the other clockwise on a ring, up to and with the other where it is there. */
-  distance(from: Place, to: Place, ring: number): number
+  /** How many are passed from one to the other clockwise on a ring, with the other, be it there or not. Counts no further than `most`. */
+  distance(from: Place, to: Place, ring: number, most?: number): number
   /** Those clockwise between two places on a ring, both left out. The same place twice means all the way round. */
   between(from: Place, to: Place, ring: number): NodeId[]
+  /** Begins with the nodes of another that shares the atlas. */
+  copy(other: Rings): void
+  /** A byte for each slot: 1 for those that are in the set. */
+  readonly marks: Uint8Array
 }
 
-export function createRings(): Rings {
-  const rings: Place[][] = Array.from({ length: RINGS }, () => [])
-  const members = new Set<NodeId>()
-
-  /** Index of the first place at or after this one. Equal positions are told apart by id. */
-  const find = (ring: number, { at, node }: Place): number => {
-    const places = rings[ring]!
-    const position = at[ring]!
-    let low = 0
-    let high = places.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      const other = places[middle]!
-      const theirs = other.at[ring]!
-      if (theirs < position || (theirs === position && other.node < node)) low = middle + 1
-      else high = middle
-    }
-    return low
+export function createRings(atlas: Atlas): Rings {
+  let on = new Uint8Array(0)
+  let size = 0
+  const has = (node: NodeId): boolean => {
+    const seat = atlas.seatOf(node)
+    return seat !== undefined && on[seat.slot] === 1
   }
-  const present = (ring: number, index: number, place: Place): boolean => rings[ring]![index]?.node === place.node
-  /** How many places there are clockwise from one, itself included where it is there, until the other. */
-  const span = (ring: number, from: Place, to: Place): number => {
-    const { length } = rings[ring]!
-    const start = find(ring, from)
-    const end = find(ring, to)
-    const steps = (((end - start) % length) + length) % length
-    if (steps > 0 || from.node === to.node) return steps
-    if (present(ring, start, from)) return length
-    if (present(ring, end, to)) return 0
-    // Both are in one gap, which may be the one where the ring closes: the other is just ahead, or all the way round.
-    return (start === end ? before(to, from, ring) : end > start) ? length : 0
+  /** The first in the set from that index on, clockwise or against, that is not the place itself. */
+  const next = (place: Place, ring: number, from: number, by: 1 | -1): Place | undefined => {
+    if (size === 0) return undefined
+    const order = atlas.rings[ring]!
+    const { length } = order
+    let index = from < 0 ? length - 1 : from
+    for (let step = 0; step < length; step++) {
+      if (index === length) index = 0
+      const seat = order[index]!
+      if (on[seat.slot] === 1 && seat.node !== place.node) return seat
+      index += by
+      if (index < 0) index = length - 1
+    }
+    return undefined
+  }
+  /** The seats clockwise between two places, both left out, whether in the set or not: where they begin, and how many. */
+  const span = (from: Place, to: Place, ring: number): readonly [start: number, count: number] => {
+    const order = atlas.rings[ring]!
+    const { length } = order
+    if (length === 0) return [0, 0]
+    const found = atlas.find(ring, from)
+    const present = order[found]?.node === from.node
+    const start = found + (present ? 1 : 0)
+    if (from.node === to.node) return [start, length - (present ? 1 : 0)]
+    const end = atlas.find(ring, to)
+    // Both in one gap: the other is just ahead, or all the way round.
+    if (found === end && !present)
+      return [start, precedes(from, to, ring) ? 0 : order[end]?.node === to.node ? length - 1 : length]
+    return [start, (end - start + length) % length]
   }
 
   return {
     get size() {
-      return members.size
+      return size
     },
-    has: node => members.has(node),
-    nodes: () => members.values(),
-    add(place) {
-      if (members.has(place.node)) return
-      members.add(place.node)
-      for (let ring = 0; ring < RINGS; ring++) rings[ring]!.splice(find(ring, place), 0, place)
+    get marks() {
+      return on
     },
-    remove(place) {
-      if (!members.delete(place.node)) return
-      for (let ring = 0; ring < RINGS; ring++) rings[ring]!.splice(find(ring, place), 1)
+    has,
+    *nodes() {
+      for (const seat of atlas.seats) if (seat !== undefined && on[seat.slot] === 1) yield seat.node
     },
-    after(place, ring) {
-      const places = rings[ring]!
-      if (places.length === 0) return undefined
-      const index = find(ring, place)
-      const next = places[(index + (present(ring, index, place) ? 1 : 0)) % places.length]!
-      return next.node === place.node ? undefined : next
+    add(node) {
+      if (has(node)) return
+      const { slot } = atlas.hold(node)
+      on = sized(on, slot)
+      on[slot] = 1
+      size += 1
     },
-    before(place, ring) {
-      const places = rings[ring]!
-      if (places.length === 0) return undefined
-      const previous = places[(find(ring, place) - 1 + places.length) % places.length]!
-      return previous.node === place.node ? undefined : previous
+    remove(node) {
+      if (!has(node)) return
+      const seat = atlas.seatOf(node)!
+      on[seat.slot] = 0
+      size -= 1
+      atlas.release(seat)
     },
-    distance(from, to, ring) {
-      if (rings[ring]!.length === 0) return 0
-      const start = find(ring, from)
-      // One that is not there sits just before the place that was found for it.
-      return span(ring, from, to) + (present(ring, start, from) ? 0 : 1)
+    after: (place, ring) => next(place, ring, atlas.find(ring, place), 1),
+    before: (place, ring) => next(place, ring, atlas.find(ring, place) - 1, -1),
+    distance(from, to, ring, most = Number.POSITIVE_INFINITY) {
+      if (size === 0) return 0
+      const order = atlas.rings[ring]!
+      const [start, count] = span(from, to, ring)
+      let passed = 1
+      for (let step = 0; step < count && passed <= most; step++)
+        if (on[order[(start + step) % order.length]!.slot] === 1) passed += 1
+      return passed
     },
     between(from, to, ring) {
-      const places = rings[ring]!
+      const order = atlas.rings[ring]!
       const found: NodeId[] = []
-      if (places.length === 0) return found
-      const start = find(ring, from)
-      const count = from.node === to.node ? places.length : span(ring, from, to)
+      if (size === 0) return found
+      const [start, count] = span(from, to, ring)
       for (let step = 0; step < count; step++) {
-        const { node } = places[(start + step) % places.length]!
-        if (node !== from.node && node !== to.node) found.push(node)
+        const seat = order[(start + step) % order.length]!
+        if (on[seat.slot] === 1) found.push(seat.node)
       }
       return found
+    },
+    copy(other) {
+      on = other.marks.slice()
+      size = other.size
     },
   }
 }
 
-const before = (a: Place, b: Place, ring: number): boolean =>
+const precedes = (a: Place, b: Place, ring: number): boolean =>
   a.at[ring]! < b.at[ring]! || (a.at[ring]! === b.at[ring]! && a.node < b.node)

@@ -1,10 +1,11 @@
 import { type Millis, millis, type NodeId } from '../protocol/index.ts'
 import type { AddressBook } from './address-book.ts'
+import type { Atlas } from './atlas.ts'
 import type { Judge } from './judge.ts'
-import { type Member, type MemberView, type Status, viewOf } from './members.ts'
+import { createMembers, type Member, type Members, type MemberView, type Status, viewOf } from './members.ts'
 import type { Overlay } from './overlay.ts'
 import type { Profile } from './profiles.ts'
-import type { Table } from './table.ts'
+import { isSuspected, type Table } from './table.ts'
 import type { MemberEvent } from './types.ts'
 
 /** Failed and departed members are shown this long (Serf: 24 h). */
@@ -24,7 +25,7 @@ export interface Change {
 
 /** The members as this node sees them: draws the conclusions from what the table holds, and tells of changes. */
 export interface Roster {
-  readonly members: ReadonlyMap<NodeId, Member>
+  readonly members: Members
   /** Concludes anew after the table changed in what it holds of this node. */
   reflect(now: Millis, node: NodeId, change: Change): void
   heard(now: Millis, node: NodeId): void
@@ -33,10 +34,13 @@ export interface Roster {
   /** Suspicions that are through, intermittent members that fell silent, members gone for long. */
   wake(now: Millis): void
   nextAt(): number
+  /** Begins with the members of another that shares the atlas. */
+  copy(other: Roster): void
 }
 
 export interface RosterInit {
   readonly self: NodeId
+  readonly atlas: Atlas
   readonly profile: Profile
   readonly table: Table
   readonly overlay: Overlay
@@ -59,10 +63,9 @@ const EVENT_OF: Readonly<Record<Status, MemberEvent>> = {
 
 export function createRoster(init: RosterInit): Roster {
   const { self, profile, table, overlay, judge, book } = init
-  const members = new Map<NodeId, Member>()
-  /** Failed and departed, and those that are expected to be absent at times: what the sweep looks at. */
-  const gone = new Set<Member>()
-  const intermittent = new Set<Member>()
+  const members = createMembers(init.atlas, table)
+  /** Those that are expected to be absent at times. */
+  const intermittent = new Set<NodeId>()
   let sweepAt = init.start + SWEEP
 
   const notify = (event: MemberEvent, member: Member): void => {
@@ -83,7 +86,7 @@ export function createRoster(init: RosterInit): Roster {
     if (body.presence === 'left') return 'left'
     if (member.id === self) return 'alive'
     if (body.class === 'intermittent') return presence(now, member)
-    if (member.doubts.size === 0) return 'alive'
+    if (!isSuspected(member.entry)) return 'alive'
     if (member.status === 'failed' || member.failsAt <= now) return 'failed'
     return judge.suspected(member) ? 'suspect' : 'alive'
   }
@@ -91,10 +94,7 @@ export function createRoster(init: RosterInit): Roster {
     member.status = status
     member.since = since
     member.reaped = false
-    if (status === 'failed' || status === 'left') {
-      judge.dismiss(member)
-      gone.add(member)
-    } else gone.delete(member)
+    if (isGone(member)) judge.dismiss(member)
     if (status === 'left') book.forget(now, member.id)
     if (status === 'failed') init.failed(member.id)
   }
@@ -104,41 +104,33 @@ export function createRoster(init: RosterInit): Roster {
     const { record, vitals, suspicions } = entry
     const saidAt = millis(Math.min(now, Math.max(record.clock, vitals?.clock ?? 0)))
     const absent = record.body.class === 'intermittent'
-    const member: Member = {
-      id: node,
-      entry,
-      status: 'alive',
-      since: now,
-      heardAt: absent ? saidAt : now,
-      rtt: undefined,
-      doubts: new Map(),
-      failsAt: Number.POSITIVE_INFINITY,
-      reaped: false,
-      toldAt: 0,
+    const member = members.add(node, now)
+    if (absent) {
+      member.heardAt = saidAt
+      intermittent.add(node)
     }
-    members.set(node, member)
-    if (absent) intermittent.add(member)
-    else if (suspicions.size > 0) judge.weigh(now, member, true)
+    if (!absent && suspicions.size > 0) judge.weigh(now, member, true)
+    const { failsAt } = member
     const status = conclude(now, member)
-    const since = status === 'left' ? saidAt : status === 'failed' ? millis(Math.min(now, member.failsAt)) : now
+    const since = status === 'left' ? saidAt : status === 'failed' ? millis(Math.min(now, failsAt)) : now
     become(now, member, status, since)
-    member.reaped = gone.has(member) && now - since >= REAP_AFTER
+    member.reaped = isGone(member) && now - since >= REAP_AFTER
     place(member)
     notify(EVENT_OF[status], member)
   }
 
   const leaveBehind = (member: Member): void => {
+    if (member.status === 'failed') book.keep(member.id, member.entry.record.body.addresses)
     judge.dismiss(member)
-    gone.delete(member)
-    intermittent.delete(member)
-    members.delete(member.id)
+    intermittent.delete(member.id)
+    members.delete(member)
     table.remove(member.id)
   }
 
   const sweep = (now: Millis): void => {
     sweepAt = now + SWEEP
     const reaped: Member[] = []
-    for (const member of gone) {
+    for (const member of members.having('failed', 'left')) {
       const absence = now - member.since
       if (!member.reaped && absence >= REAP_AFTER) {
         notify('reap', member)
@@ -151,7 +143,8 @@ export function createRoster(init: RosterInit): Roster {
       reaped.sort((a, b) => b.since - a.since)
       for (const member of reaped.slice(MAX_REAPED)) leaveBehind(member)
     }
-    for (const member of intermittent) {
+    for (const node of intermittent) {
+      const member = members.get(node)!
       if (member.id === self || member.status === 'left') continue
       if (init.linked(member.id)) member.heardAt = now
       const status = presence(now, member)
@@ -169,17 +162,16 @@ export function createRoster(init: RosterInit): Roster {
       const { body } = known.entry.record
       if (change.record || change.vitals) known.heardAt = now
       if (body.class === 'intermittent') {
-        intermittent.add(known)
-        known.doubts.clear()
+        intermittent.add(node)
         judge.dismiss(known)
       } else if (node !== self) {
-        intermittent.delete(known)
+        intermittent.delete(node)
         judge.weigh(now, known, false)
       }
       const before = known.status
       const status = conclude(now, known)
       if (before !== status) become(now, known, status)
-      else if (gone.has(known)) judge.dismiss(known)
+      else if (isGone(known)) judge.dismiss(known)
       place(known)
       // A suspect that turns out to be alive has neither left nor come.
       if (before !== status && !(before === 'suspect' && status === 'alive')) notify(EVENT_OF[status], known)
@@ -208,5 +200,8 @@ export function createRoster(init: RosterInit): Roster {
       if (now >= sweepAt) sweep(now)
     },
     nextAt: () => Math.min(judge.nextAt(), sweepAt),
+    copy: other => members.copy(other.members),
   }
 }
+
+const isGone = ({ status }: Member): boolean => status === 'failed' || status === 'left'

@@ -1,5 +1,8 @@
 import type { Profile } from './profiles.ts'
 
+/** So many observers beyond the first bring the timeout down to its least: three of the five that a member has. */
+const ENOUGH = 2
+
 /** The shortest that a suspicion of silence lasts: `mult * max(1, log10 N) * interval`, milliseconds (SWIM; memberlist's form of it). */
 export const suspicionMin = (profile: Profile, members: number): number =>
   profile.suspicionMult * Math.max(1, Math.log10(Math.max(1, members))) * profile.probeInterval
@@ -8,15 +11,14 @@ export const suspicionMin = (profile: Profile, members: number): number =>
  * How long a suspicion of silence lasts before its subject counts as failed, in milliseconds from its beginning.
  *
  * `max - (max - min) * ln(confirmations + 1) / ln(k + 1)`, at least min, with max = maxMult * min: Lifeguard
- * (arXiv 1707.00788, §IV-B) with memberlist's k = mult - 2. `confirmations` counts the observers beyond the first.
+ * (arXiv 1707.00788, §IV-B) with k = 2. `confirmations` counts the observers beyond the first.
  * Where too few others could confirm, min holds at once.
  */
 export function suspicionTimeout(profile: Profile, members: number, confirmations: number): number {
   const min = suspicionMin(profile, members)
-  const k = profile.suspicionMult - 2
-  if (k < 1 || members - 2 < k) return min
+  if (members - 2 < ENOUGH) return min
   const max = profile.suspicionMaxMult * min
-  return Math.max(min, max - ((max - min) * Math.log(confirmations + 1)) / Math.log(k + 1))
+  return Math.max(min, max - ((max - min) * Math.log(confirmations + 1)) / Math.log(ENOUGH + 1))
 }
 
 /**

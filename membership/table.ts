@@ -1,5 +1,7 @@
 import type { Digest, NodeId, NodeRecord, Statement, Suspicion, Vitals } from '../protocol/index.ts'
 import { sha256 } from '../protocol/index.ts'
+import type { Atlas, Seat } from './atlas.ts'
+import { strength } from './evidence.ts'
 import { BUCKETS, type Key, type Rank } from './frames.ts'
 
 /** What a full table refuses. Bounds what a hostile member can make all others keep. */
@@ -11,14 +13,23 @@ const MAX_SUSPICIONS = 64
 /** Statements about nodes whose record has not come yet are kept for this many. */
 const MAX_ORPHANS = 1_024
 
-/** All that was said of one member. */
+/** All that was said of one member. A value: what is said later makes another one. */
 export interface Entry {
   readonly node: NodeId
   readonly record: Statement<NodeRecord>
   readonly vitals: Statement<Vitals> | undefined
   /** By observer, none older than the record; those against this very version count. */
   readonly suspicions: ReadonlyMap<NodeId, Statement<Suspicion>>
-  readonly bucket: number
+  /** Exclusive or of the first two 32-bit words of their ids: what the entry adds to the digest of its bucket. */
+  readonly sum: readonly [number, number]
+}
+
+/** The entries by node. */
+export interface Entries {
+  readonly size: number
+  get(node: NodeId): Entry | undefined
+  at(slot: number): Entry | undefined
+  values(): IterableIterator<Entry>
 }
 
 /**
@@ -27,7 +38,7 @@ export interface Entry {
  * have seen the same statements hold the same table, whatever the order. Digests by bucket tell where two differ.
  */
 export interface Table {
-  readonly entries: ReadonlyMap<NodeId, Entry>
+  readonly entries: Entries
   readonly documents: ReadonlyMap<Digest, Uint8Array>
   /** Each merge is true when it changed something that is held. */
   mergeRecord(statement: Statement<NodeRecord>): boolean
@@ -42,6 +53,8 @@ export interface Table {
   keys(bucket: number): { members: Key[]; documents: Digest[] }
   key(node: NodeId): Key | undefined
   stats(): { documents: number; documentBytes: number; orphans: number }
+  /** Begins with the entries of another that shares the atlas. */
+  copy(other: Table): void
 }
 
 /** Orders records of one node: by epoch; within one, having left is final; then by seq, and at last by id, so that all settle on the same of two that claim one version. */
@@ -63,7 +76,7 @@ export function compareSuspicions(a: Statement<Suspicion>, b: Statement<Suspicio
   return (
     a.body.epoch - b.body.epoch ||
     a.body.seq - b.body.seq ||
-    Number(a.body.evidence === 'refused') - Number(b.body.evidence === 'refused') ||
+    strength(a.body.evidence) - strength(b.body.evidence) ||
     compareIds(a.id, b.id)
   )
 }
@@ -80,67 +93,71 @@ export const counts = (record: Statement<NodeRecord>, { body }: Statement<Suspic
 
 const compareIds = (a: Digest, b: Digest): number => (a < b ? -1 : a > b ? 1 : 0)
 
-interface Held {
-  record: Statement<NodeRecord> | undefined
-  vitals: Statement<Vitals> | undefined
-  suspicions: Map<NodeId, Statement<Suspicion>>
+/** True while somebody's suspicion of the version that is known is held. */
+export function isSuspected({ record, suspicions }: Entry): boolean {
+  if (suspicions.size > 0) for (const suspicion of suspicions.values()) if (counts(record, suspicion)) return true
+  return false
 }
-type Mutable<T> = { -readonly [K in keyof T]: T[K] }
-type MutableEntry = Mutable<Entry> & { suspicions: Map<NodeId, Statement<Suspicion>> }
 
-export function createTable(): Table {
-  const entries = new Map<NodeId, MutableEntry>()
-  const orphans = new Map<NodeId, Held>()
+interface Orphan {
+  vitals: Statement<Vitals> | undefined
+  suspicions: ReadonlyMap<NodeId, Statement<Suspicion>>
+}
+
+const NONE: ReadonlyMap<NodeId, Statement<Suspicion>> = new Map()
+
+export function createTable(atlas: Atlas): Table {
+  /** By slot. */
+  let held: (Entry | undefined)[] = []
+  let size = 0
+  const orphans = new Map<NodeId, Orphan>()
   const documents = new Map<Digest, Uint8Array>()
-  const sums = new Int32Array(2 * BUCKETS)
-  const membersIn: Set<NodeId>[] = Array.from({ length: BUCKETS }, () => new Set())
-  const documentsIn: Set<Digest>[] = Array.from({ length: BUCKETS }, () => new Set())
+  let sums = new Int32Array(2 * BUCKETS)
+  const documentsIn: (Set<Digest> | undefined)[] = []
   let documentBytes = 0
   let digests: readonly number[] | undefined
 
-  /** Puts a statement into the sum of its bucket, or takes it out: that is the same. */
-  const toggle = (bucket: number, id: Digest | undefined): void => {
-    if (id === undefined) return
-    sums[2 * bucket] = sums[2 * bucket]! ^ word(id, 0)
-    sums[2 * bucket + 1] = sums[2 * bucket + 1]! ^ word(id, 1)
+  const at = (node: NodeId): Entry | undefined => {
+    const seat = atlas.seatOf(node)
+    return seat === undefined ? undefined : held[seat.slot]
+  }
+  const entries: Entries = {
+    get size() {
+      return size
+    },
+    get: at,
+    at: slot => held[slot],
+    *values() {
+      for (const entry of held) if (entry !== undefined) yield entry
+    },
+  }
+  /** Puts it into the sum of its bucket, or takes it out: that is the same. */
+  const toggle = (bucket: number, [first, second]: readonly [number, number]): void => {
+    sums[2 * bucket]! ^= first
+    sums[2 * bucket + 1]! ^= second
     digests = undefined
   }
-  const orphan = (node: NodeId): Held => {
-    let held = orphans.get(node)
-    if (held === undefined) {
-      held = { record: undefined, vitals: undefined, suspicions: new Map() }
-      orphans.set(node, held)
+  const put = ({ slot, bucket }: Seat, entry: Entry): void => {
+    const before = held[slot]
+    if (before !== undefined) toggle(bucket, before.sum)
+    toggle(bucket, entry.sum)
+    while (held.length < slot) held.push(undefined)
+    held[slot] = entry
+  }
+  const orphan = (node: NodeId): Orphan => {
+    let known = orphans.get(node)
+    if (known === undefined) {
+      known = { vitals: undefined, suspicions: NONE }
+      orphans.set(node, known)
       if (orphans.size > MAX_ORPHANS) orphans.delete(orphans.keys().next().value!)
     }
-    return held
+    return known
   }
-  const putSuspicion = (
-    suspicions: Map<NodeId, Statement<Suspicion>>,
-    observer: NodeId,
-    statement: Statement<Suspicion>,
-  ): { added: boolean; dropped: Statement<Suspicion> | undefined } => {
-    const known = suspicions.get(observer)
-    if (known !== undefined && compareSuspicions(statement, known) <= 0) return { added: false, dropped: undefined }
-    suspicions.set(observer, statement)
-    if (known !== undefined || suspicions.size <= MAX_SUSPICIONS) return { added: true, dropped: known }
-    const last = [...suspicions.keys()].sort().at(-1)!
-    const dropped = suspicions.get(last)!
-    suspicions.delete(last)
-    return { added: last !== observer, dropped: last === observer ? undefined : dropped }
+
+  const bucketed = (id: Digest): Set<Digest> => {
+    documentsIn[documentBucket(id)] ??= new Set()
+    return documentsIn[documentBucket(id)]!
   }
-  const dropRefuted = (entry: MutableEntry): void => {
-    for (const [observer, suspicion] of entry.suspicions) {
-      if (!refutes(entry.record, suspicion)) continue
-      entry.suspicions.delete(observer)
-      toggle(entry.bucket, suspicion.id)
-    }
-  }
-  const keyOf = ({ node, record, vitals, suspicions }: MutableEntry): Key => ({
-    node,
-    record: rankOf(record),
-    vitals: vitals === undefined ? null : rankOf(vitals),
-    suspicions: [...suspicions.values()].map(suspicion => word(suspicion.id, 0) >>> 0),
-  })
 
   const table: Table = {
     entries,
@@ -148,52 +165,57 @@ export function createTable(): Table {
 
     mergeRecord(statement) {
       const { node } = statement.body
-      const known = entries.get(node)
+      const known = at(node)
       if (known !== undefined) {
         if (compareRecords(statement, known.record) <= 0) return false
-        toggle(known.bucket, known.record.id)
-        known.record = statement
-        toggle(known.bucket, statement.id)
-        dropRefuted(known)
+        put(
+          atlas.seatOf(node)!,
+          atlas.derived(known, statement, () => entryOf(statement, known.vitals, known.suspicions)),
+        )
         return true
       }
-      if (entries.size >= MAX_MEMBERS) return false
-      const held = orphans.get(node)
+      if (size >= MAX_MEMBERS) return false
+      const orphaned = orphans.get(node)
       orphans.delete(node)
-      const entry: MutableEntry = {
-        node,
-        record: statement,
-        vitals: held?.vitals,
-        suspicions: held?.suspicions ?? new Map(),
-        bucket: bucketOf(node),
-      }
-      entries.set(node, entry)
-      membersIn[entry.bucket]!.add(node)
-      for (const each of [statement, entry.vitals, ...entry.suspicions.values()]) toggle(entry.bucket, each?.id)
-      dropRefuted(entry)
+      const seat = atlas.hold(node)
+      const { vitals, suspicions } = orphaned ?? { vitals: undefined, suspicions: NONE }
+      const first = (): Entry => entryOf(statement, vitals, suspicions)
+      put(seat, orphaned === undefined ? atlas.derived(seat, statement, first) : first())
+      size += 1
       return true
     },
 
     mergeVitals(statement) {
-      const entry = entries.get(statement.body.node)
-      const held = entry ?? orphan(statement.body.node)
-      if (held.vitals !== undefined && compareVitals(statement, held.vitals) <= 0) return false
-      if (entry !== undefined) {
-        toggle(entry.bucket, entry.vitals?.id)
-        toggle(entry.bucket, statement.id)
+      const { node } = statement.body
+      const known = at(node)
+      if (known === undefined) {
+        const held = orphan(node)
+        if (held.vitals === undefined || compareVitals(statement, held.vitals) > 0) held.vitals = statement
+        return false
       }
-      held.vitals = statement
-      return entry !== undefined
+      if (known.vitals !== undefined && compareVitals(statement, known.vitals) <= 0) return false
+      put(
+        atlas.seatOf(node)!,
+        atlas.derived(known, statement, () => entryOf(known.record, statement, known.suspicions)),
+      )
+      return true
     },
 
     mergeSuspicion(statement, observer) {
-      const entry = entries.get(statement.body.subject)
-      if (entry !== undefined && refutes(entry.record, statement)) return false
-      const { suspicions } = entry ?? orphan(statement.body.subject)
-      const { added, dropped } = putSuspicion(suspicions, observer, statement)
-      if (entry === undefined || !added) return false
-      toggle(entry.bucket, dropped?.id)
-      toggle(entry.bucket, statement.id)
+      const { subject } = statement.body
+      const known = at(subject)
+      if (known === undefined) {
+        const held = orphan(subject)
+        held.suspicions = withSuspicion(held.suspicions, observer, statement)
+        return false
+      }
+      if (refutes(known.record, statement)) return false
+      const entry = atlas.derived(known, statement, () => {
+        const suspicions = withSuspicion(known.suspicions, observer, statement)
+        return suspicions === known.suspicions ? known : entryOf(known.record, known.vitals, suspicions)
+      })
+      if (entry === known) return false
+      put(atlas.seatOf(subject)!, entry)
       return true
     },
 
@@ -202,8 +224,8 @@ export function createTable(): Table {
       if (documents.size >= MAX_DOCUMENTS || documentBytes + bytes.byteLength > MAX_DOCUMENT_BYTES) return false
       documents.set(id, bytes)
       documentBytes += bytes.byteLength
-      documentsIn[documentBucket(id)]!.add(id)
-      toggle(documentBucket(id), id)
+      bucketed(id).add(id)
+      toggle(documentBucket(id), sumOf(id))
       return true
     },
     removeDocument(id) {
@@ -211,35 +233,89 @@ export function createTable(): Table {
       if (bytes === undefined) return
       documents.delete(id)
       documentBytes -= bytes.byteLength
-      documentsIn[documentBucket(id)]!.delete(id)
-      toggle(documentBucket(id), id)
+      bucketed(id).delete(id)
+      toggle(documentBucket(id), sumOf(id))
     },
     remove(node) {
       orphans.delete(node)
-      const entry = entries.get(node)
-      if (entry === undefined) return
-      for (const each of [entry.record, entry.vitals, ...entry.suspicions.values()]) toggle(entry.bucket, each?.id)
-      membersIn[entry.bucket]!.delete(node)
-      entries.delete(node)
+      const seat = atlas.seatOf(node)
+      const entry = seat === undefined ? undefined : held[seat.slot]
+      if (seat === undefined || entry === undefined) return
+      toggle(seat.bucket, entry.sum)
+      held[seat.slot] = undefined
+      size -= 1
+      atlas.release(seat)
     },
 
     digests() {
       digests ??= [...sums]
       return digests
     },
-    keys: bucket => ({
-      members: [...membersIn[bucket]!].map(node => keyOf(entries.get(node)!)),
-      documents: [...documentsIn[bucket]!],
-    }),
+    keys(bucket) {
+      const members: Key[] = []
+      for (const { slot } of atlas.buckets[bucket]!) {
+        const entry = held[slot]
+        if (entry !== undefined) members.push(keyOf(entry))
+      }
+      return { members, documents: [...(documentsIn[bucket] ?? [])] }
+    },
     key(node) {
-      const entry = entries.get(node)
+      const entry = at(node)
       return entry === undefined ? undefined : keyOf(entry)
     },
     stats: () => ({ documents: documents.size, documentBytes, orphans: orphans.size }),
+    copy(other) {
+      held = atlas.seats.map((_, slot) => other.entries.at(slot))
+      size = other.entries.size
+      sums = Int32Array.from(other.digests())
+      digests = other.digests()
+    },
   }
   return table
 }
 
+/** With one more; the same when it says nothing new. */
+function withSuspicion(
+  suspicions: ReadonlyMap<NodeId, Statement<Suspicion>>,
+  observer: NodeId,
+  statement: Statement<Suspicion>,
+): ReadonlyMap<NodeId, Statement<Suspicion>> {
+  const known = suspicions.get(observer)
+  if (known !== undefined && compareSuspicions(statement, known) <= 0) return suspicions
+  const more = new Map(suspicions).set(observer, statement)
+  if (more.size <= MAX_SUSPICIONS) return more
+  const last = [...more.keys()].sort().at(-1)!
+  if (last === observer) return suspicions
+  more.delete(last)
+  return more
+}
+
+/** Without the suspicions that the record refutes. */
+function entryOf(
+  record: Statement<NodeRecord>,
+  vitals: Statement<Vitals> | undefined,
+  held: Entry['suspicions'],
+): Entry {
+  let suspicions = held
+  if (held.size > 0) suspicions = new Map([...held].filter(([, suspicion]) => !refutes(record, suspicion)))
+  const sum: [number, number] = [0, 0]
+  for (const each of [record, vitals, ...suspicions.values()]) {
+    if (each === undefined) continue
+    const [first, second] = sumOf(each.id)
+    sum[0] ^= first
+    sum[1] ^= second
+  }
+  return { node: record.body.node, record, vitals, suspicions: suspicions.size === 0 ? NONE : suspicions, sum }
+}
+const sumOf = (id: Digest): readonly [number, number] => [word(id, 0), word(id, 1)]
+
+const keyOf = ({ node, record, vitals, suspicions }: Entry): Key => ({
+  node,
+  record: rankOf(record),
+  vitals: vitals === undefined ? null : rankOf(vitals),
+  suspicions: suspicions.size === 0 ? NO_IDS : [...suspicions.values()].map(suspicion => word(suspicion.id, 0) >>> 0),
+})
+const NO_IDS: readonly number[] = []
 const rankOf = (statement: Statement<NodeRecord | Vitals>): Rank => [
   statement.body.epoch,
   'presence' in statement.body && statement.body.presence === 'left' ? 1 : 0,
@@ -250,5 +326,4 @@ const rankOf = (statement: Statement<NodeRecord | Vitals>): Rank => [
 /** The nth 32-bit word of a SHA-256, signed as bit operations have it. */
 const word = (id: Digest, index: number): number => Number.parseInt(id.slice(8 * index, 8 * index + 8), 16) | 0
 const documentBucket = (id: Digest): number => Number.parseInt(id.slice(-2), 16) % BUCKETS
-const bucketOf = (node: NodeId): number => documentBucket(sha256(Buffer.from(node)))
 export const documentId = (bytes: Uint8Array): Digest => sha256(bytes)

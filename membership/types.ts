@@ -10,6 +10,8 @@ import type {
   Suspicion,
   Vitals,
 } from '../protocol/index.ts'
+import type { Atlas } from './atlas.ts'
+import type { Knock } from './evidence.ts'
 import type { GossipKind } from './frames.ts'
 import type { MemberView } from './members.ts'
 import type { Profile } from './profiles.ts'
@@ -42,6 +44,8 @@ export interface MembershipInit {
   readonly open: (kind: GossipKind, bytes: Uint8Array) => Heard | undefined
   /** Addresses from an earlier life: where to look for the fleet when nobody calls. */
   readonly peers: readonly (readonly [NodeId, readonly Address[]])[]
+  /** Shared with other machines of this process; one of its own by default. */
+  readonly atlas?: Atlas
 }
 
 export type Input =
@@ -57,6 +61,8 @@ export type Input =
       readonly addresses: readonly Address[]
       readonly refused: boolean
     }
+  /** What came of a `knock`. */
+  | { readonly type: 'knocked'; readonly peer: NodeId; readonly answer: Knock }
   | { readonly type: 'frame'; readonly peer: NodeId; readonly frame: Uint8Array }
   | { readonly type: 'heard'; readonly peer: NodeId }
   | { readonly type: 'gossip'; readonly heard: Heard }
@@ -78,6 +84,8 @@ export type Effect =
   | { readonly type: 'send'; readonly peer: NodeId; readonly frame: Uint8Array }
   | { readonly type: 'publish'; readonly message: Uint8Array }
   | { readonly type: 'connect'; readonly peer: NodeId | undefined; readonly addresses: readonly Address[] }
+  /** Begin a connection to each of these and end it at once: all that is asked is whether the host answers within `timeout` milliseconds. */
+  | { readonly type: 'knock'; readonly peer: NodeId; readonly addresses: readonly Address[]; readonly timeout: number }
   | { readonly type: 'disconnect'; readonly peer: NodeId }
   /** The peer sent what no honest one sends. */
   | { readonly type: 'misbehaved'; readonly peer: NodeId; readonly reason: string }

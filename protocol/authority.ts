@@ -3,6 +3,7 @@ import { type Digest, type FleetId, type Millis, type NodeId, parseNodeId, publi
 import { LIMITS } from './limits.ts'
 import { nodeSigner, open, type Statement } from './statement.ts'
 import { CERTIFICATE, INVITE, type Invite, REVOCATION, type Revocation } from './statements/admission.ts'
+import { EVENT, type FleetEvent } from './statements/event.ts'
 import { type NodeRecord, RECORD, SUSPICION, type Suspicion, VITALS, type Vitals } from './statements/member.ts'
 import { POLICY, type Policy } from './statements/policy.ts'
 import { ORDER, type Order, PLAN, type Plan } from './statements/rollout.ts'
@@ -153,6 +154,15 @@ export function openSuspicion(authority: Authority, bytes: Uint8Array, now: Mill
   assertNotRevoked(authority, nodeSigner(suspicion))
   assertNotFromTheFuture(suspicion, now)
   return suspicion
+}
+
+/** Opens a user event: its author's own word. */
+export function openEvent(authority: Authority, bytes: Uint8Array, now: Millis): Statement<FleetEvent> {
+  const event = open(EVENT, authority.fleet, bytes)
+  assertOwnWord(event, event.body.node)
+  assertNotRevoked(authority, event.body.node)
+  assertNotFromTheFuture(event, now)
+  return event
 }
 
 /** Opens a plan: an operator's signature. Whether its time is over is checked where a step is about to be taken. */

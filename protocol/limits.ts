@@ -24,6 +24,13 @@ export const LIMITS = {
   ledgerValue: 64 * 1024,
   revocation: 2 * 1024,
   endorsement: 1024,
+  /** An event with the largest payload and the longest `after`. */
+  event: 68 * 1024,
+  eventPayload: 64 * 1024,
+  /** Characters. */
+  eventName: 128,
+  /** Events that an event names as before it: exact while no more of them were fired at once. */
+  eventAfter: 16,
   manifest: 64 * 1024,
   /** 40 bytes a chunk: about 170 GiB of image. */
   chunkIndex: 128 * 1024 * 1024,

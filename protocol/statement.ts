@@ -4,6 +4,7 @@ import { FleetError } from './errors.ts'
 import type { Digest, FleetId, Millis, NodeId, PublicKey } from './ids.ts'
 import { nodeIdOf } from './ids.ts'
 import { type KeyPair, sha256, verifySignature } from './keys.ts'
+import { objection } from './statements/fields.ts'
 
 /**
  * One kind of thing that may be said and signed. The domain tag keeps a signature over one kind from counting
@@ -121,8 +122,7 @@ export function open<T>(kind: StatementKind<T>, fleet: FleetId | '', bytes: Uint
     throw new FleetError('corrupt', `expected a statement of kind ${kind.domain}, got ${JSON.stringify(domain)}`)
   if (statedFleet !== fleet) throw new FleetError('unauthorized', `${kind.domain}: belongs to another fleet`)
   const body = kind.schema.safeParse(rawBody)
-  if (!body.success)
-    throw new FleetError('corrupt', `${kind.domain}: ${z.prettifyError(body.error).split('\n').slice(0, 3).join(' ')}`)
+  if (!body.success) throw new FleetError('corrupt', `${kind.domain}: ${objection(body.error)}`)
   const signers: PublicKey[] = []
   for (const [signer, signature] of signatures) {
     const key = Buffer.from(signer).toString('hex') as PublicKey

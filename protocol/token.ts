@@ -24,9 +24,9 @@ const PREFIX = 'fleet1.'
 const MAX_TOKEN_BYTES = 256 * 1024
 
 const tokenSchema = z.tuple([
-  z.array(bytes(LIMITS.policy)).min(1),
+  z.array(bytes(LIMITS.policy)).min(1).max(1024),
   bytes(LIMITS.invite),
-  bytes(32),
+  bytes(32).refine(seed => seed.byteLength === 32, 'expected a key'),
   z.array(address).max(LIMITS.addresses),
 ])
 

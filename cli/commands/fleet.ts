@@ -1,3 +1,5 @@
+import { run as event } from '../actions/event.ts'
+import { run as events } from '../actions/events.ts'
 import { run as info } from '../actions/info.ts'
 import { run as join } from '../actions/join.ts'
 import { run as leave } from '../actions/leave.ts'
@@ -5,7 +7,7 @@ import { run as members } from '../actions/members.ts'
 import { run as tags } from '../actions/tags.ts'
 import { run as version } from '../actions/version.ts'
 import type { Flag, Spec } from '../spec.ts'
-import { collect, duration, oneOf, pair, pattern, patternPair } from '../values.ts'
+import { collect, cursor, duration, oneOf, pair, pattern, patternPair } from '../values.ts'
 
 export const GROUP_FLAG: Flag = { flags: '--group <group>', help: "group (default: this daemon's)" }
 
@@ -95,5 +97,25 @@ export const FLEET: readonly Spec[] = [
     ],
     example: 'fleetctl tags --set role=db --delete spare',
     load: async () => tags,
+  },
+  {
+    usage: 'event <name> [payload]',
+    summary: 'fire a user event at the whole fleet',
+    flags: [{ flags: '--coalesce', help: 'handlers may skip it when another of its name comes soon' }],
+    example: `fleetctl event deploy v2
+  tar -c conf | fleetctl event config -
+    PAYLOAD has at most 64 KiB; "-" reads it from standard input`,
+    load: async () => event,
+  },
+  {
+    usage: 'events',
+    summary: 'the user events that this node delivered, in its order',
+    flags: [
+      { flags: '--since <cursor>', help: 'only those behind this cursor (default: all that are kept)', parse: cursor },
+      { flags: '--follow', help: 'go on with those that come' },
+    ],
+    example: `fleetctl events --since 120 --follow --format json
+    each line names its cursor: go on from it later, and nothing is missed or told twice`,
+    load: async () => events,
   },
 ]

@@ -118,7 +118,9 @@ function serveStreamAt<N extends StreamName>(app: FastifyInstance, name: N, stre
       const received = receive(route, request)
       const signal = goneSignal(reply)
       reply.hijack()
-      await serveStream(reply.raw, signal, update => streams[name](received as never, update as never, signal))
+      await serveStream(reply.raw, signal, update => streams[name](received as never, update as never, signal), {
+        lossless: route.lossless === true,
+      })
     },
   })
 }

@@ -17,7 +17,8 @@ export type Answers = {
 export type Streams = {
   readonly [N in StreamName]: (
     received: Received<N>,
-    update: (update: Update<N>) => void,
+    /** Awaited, it holds back until the caller has taken what came before; only a lossless stream has to be. */
+    update: (update: Update<N>) => Promise<void>,
     signal: AbortSignal,
   ) => Promise<Result<N>>
 }
@@ -35,6 +36,7 @@ export function answersOf(service: FleetService): Answers {
     'POST /v1/join': ({ body }, signal) => service.join(body, signal),
     'POST /v1/leave': () => nothing(service.leave()),
     'POST /v1/tags': ({ body }) => service.changeTags(body),
+    'POST /v1/events': ({ body }) => service.fireEvent(body),
     'GET /v1/policy': policy,
     'POST /v1/policy': async ({ body }) => {
       await service.acceptPolicy(body.statement)
@@ -60,8 +62,16 @@ export function streamsOf(service: FleetService): Streams {
     'POST /v1/images/build': ({ body }, update, signal) => service.buildImage(body, update, signal),
     'POST /v1/images/:ref/fetch': ({ params }, update, signal) => service.fetchImage(params.ref, update, signal),
     'POST /v1/images/:ref/verify': ({ params }, update, signal) => service.verifyImage(params.ref, update, signal),
+    'GET /v1/events': async ({ query }, update, signal) => {
+      let cursor = query.since ?? 0
+      for await (const event of service.events(query, signal)) {
+        await update({ ...event, payload: toDocument(event.payload) })
+        cursor = event.cursor
+      }
+      return { cursor }
+    },
     'GET /v1/rollouts/:group/watch': async ({ params }, update, signal) => {
-      for await (const status of service.watchRollout(params.group, signal)) update(status)
+      for await (const status of service.watchRollout(params.group, signal)) void update(status)
       return undefined
     },
   }

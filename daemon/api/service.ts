@@ -1,8 +1,10 @@
 import type {
   Built,
   Claim,
+  EventRecord,
   Explanation,
   FetchProgress,
+  Fired,
   ImageDetail,
   ImagePeers,
   Images,
@@ -44,6 +46,11 @@ export interface FleetService {
   /** Resolves once the goodbye is on its way; the daemon stops after the answer was sent. */
   leave(): Promise<void>
   changeTags(change: TagsChange): Promise<Tags>
+
+  /** Resolves when the event is on disk here and on its way. */
+  fireEvent(event: Received<'POST /v1/events'>['body']): Promise<Fired>
+  /** Every event behind `since`, in order, none skipped; then, with `follow`, those that come until the signal aborts. */
+  events(query: Received<'GET /v1/events'>['query'], signal: AbortSignal): AsyncIterable<EventRecord>
 
   /** The chain as bytes; the API turns them into text. Throws `unclaimed`. */
   policy(): Answer<Omit<PolicyView, 'chain'> & { readonly chain: readonly Uint8Array[] }>

@@ -10,12 +10,14 @@ const HEARTBEAT = 15_000
 
 /**
  * Serves one stream of Server-Sent Events: `update`s on the way, then `result` or `problem`. Of updates that the caller
- * cannot take in time only the newest is kept. Resolves when the stream has ended, for whatever reason; never rejects.
+ * cannot take in time only the newest is kept; a lossless stream writes each, and its `update` resolves when the caller
+ * has taken what came before. Resolves when the stream has ended, for whatever reason; never rejects.
  */
 export async function serveStream<U>(
   response: ServerResponse,
   signal: AbortSignal,
-  run: (update: (update: U) => void) => Promise<unknown>,
+  run: (update: (update: U) => Promise<void>) => Promise<unknown>,
+  { lossless = false }: { lossless?: boolean } = {},
 ): Promise<void> {
   let id = 0
   let waiting: { update: U } | undefined
@@ -42,23 +44,35 @@ export async function serveStream<U>(
     lastUpdate = performance.now()
     write('update', update)
   }
-  const update = (next: U): void => {
+  const update = async (next: U): Promise<void> => {
     if (response.writableEnded) return
     waiting = { update: next }
     timer ??= setTimeout(flush, Math.max(0, lastUpdate + UPDATE_EVERY - performance.now()))
   }
+  let taken: (() => void) | undefined
+  const updateEach = async (next: U): Promise<void> => {
+    if (response.writableEnded || signal.aborted) return
+    write('update', next)
+    if (!blocked) return
+    await new Promise<void>(done => {
+      taken = done
+    })
+  }
   const onDrain = (): void => {
     blocked = false
+    taken?.()
     flush()
   }
+  const onClose = (): void => taken?.()
 
   response.on('drain', onDrain)
+  response.on('close', onClose)
   const opening = setTimeout(open, FIRST_WORD)
   const heartbeat = setInterval(() => {
     if (response.headersSent && !blocked) blocked = !response.write(':\n\n')
   }, HEARTBEAT)
   try {
-    const result = await run(update)
+    const result = await run(lossless ? updateEach : update)
     if (signal.aborted) return
     blocked = false
     flush()
@@ -79,6 +93,7 @@ export async function serveStream<U>(
     }
   } finally {
     response.off('drain', onDrain)
+    response.off('close', onClose)
     clearTimeout(opening)
     clearTimeout(timer)
     clearInterval(heartbeat)

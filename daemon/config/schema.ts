@@ -54,7 +54,8 @@ const { name, class: nodeClass, zone, group, tags } = recordSchema.shape
 /** What a node is labelled with when nobody says otherwise; an invite may then decide. */
 export const DEFAULT_LABELS = { class: 'cloud', zone: 'default', group: 'default', tags: {} } as const
 
-const defaultDataDir = (): string =>
+/** Where a daemon keeps its things when nobody says otherwise; `fleetctl` looks for it there. */
+export const defaultDataDir = (): string =>
   process.getuid?.() === 0 ? '/var/lib/fleetd' : join(homedir(), '.local/share/fleetd')
 
 /** The host's name, made to fit the schema of names. */

@@ -2,10 +2,7 @@ import type { Logger } from 'pino'
 import {
   type ChunkRef,
   type Digest,
-  decode,
-  encode,
   FleetError,
-  LIMITS,
   type Manifest,
   type Millis,
   type NodeId,
@@ -28,13 +25,19 @@ import type { Network } from '../network/index.ts'
 import { download } from './download.ts'
 import { createTraffic, type PeerTraffic } from './traffic.ts'
 import { serve, type Upload } from './upload.ts'
-import { SERVICE } from './wire.ts'
+import {
+  type Description,
+  decodeDescription,
+  decodeQuestion,
+  encodeDescription,
+  encodeQuestion,
+  PART,
+  SERVICE,
+} from './wire.ts'
 
 const DESCRIBE_TIMEOUT = 5_000
 /** How long to wait before asking again who has an image that nobody has offered yet. Milliseconds. */
 const SEEK_AGAIN = 500
-/** An index travels in parts that fit a response. */
-const PART = LIMITS.rpcMessage - 128 * 1024
 
 export interface FetchProgress {
   /** Bytes that are verified and on disk. */
@@ -103,11 +106,15 @@ export function createImages(init: ImagesInit): Images {
   const stopping = new AbortController()
 
   network.serve(SERVICE.describe, async (_from, body) => {
-    const [digest, part] = decode(body, 256) as [Digest, number]
+    const { image: digest, part } = decodeQuestion(body)
     const image = store.image(digest)
     const bytes = image?.endorsement === undefined ? undefined : await store.bytesOf(digest)
     if (bytes === undefined) throw new FleetError('not-found', 'this node does not have that image')
-    return encode([bytes.manifest, image!.endorsement, bytes.index.subarray(part * PART, (part + 1) * PART)])
+    return encodeDescription({
+      manifest: bytes.manifest,
+      endorsement: image!.endorsement!,
+      part: bytes.index.subarray(part * PART, (part + 1) * PART),
+    })
   })
   network.acceptChannels(SERVICE.chunks, channel => {
     void serve(channel, {
@@ -123,14 +130,13 @@ export function createImages(init: ImagesInit): Images {
 
   /** Asks one provider what the image is, and believes nothing of the answer that does not verify. */
   const describe = async (peer: NodeId, digest: Digest, signal: AbortSignal): Promise<StoredImage> => {
-    const ask = async (part: number): Promise<[Uint8Array, Uint8Array, Uint8Array]> =>
-      decode(
-        await network.request(peer, SERVICE.describe, encode([digest, part]), {
+    const ask = async (part: number): Promise<Description> =>
+      decodeDescription(
+        await network.request(peer, SERVICE.describe, encodeQuestion({ image: digest, part }), {
           signal: AbortSignal.any([signal, AbortSignal.timeout(DESCRIBE_TIMEOUT)]),
         }),
-        LIMITS.rpcMessage,
-      ) as [Uint8Array, Uint8Array, Uint8Array]
-    const [manifestBytes, endorsement, first] = await ask(0)
+      )
+    const { manifest: manifestBytes, endorsement, part: first } = await ask(0)
     const manifest: Manifest = openManifest(manifestBytes, digest)
     if (!init.endorsed(digest, endorsement))
       throw new FleetError(
@@ -138,7 +144,7 @@ export function createImages(init: ImagesInit): Images {
         `image ${manifest.name}:${manifest.version} is not signed by a publisher of this fleet`,
       )
     const parts = [first]
-    for (let part = 1; part * PART < manifest.chunks * 36; part++) parts.push((await ask(part))[2])
+    for (let part = 1; part * PART < manifest.chunks * 36; part++) parts.push((await ask(part)).part)
     const index = Buffer.concat(parts)
     openIndex(index, manifest)
     await store.addImage(digest, manifestBytes, index)

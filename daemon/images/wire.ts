@@ -17,6 +17,8 @@ export type Message =
 const isIndexes = (value: unknown): value is number[] =>
   Array.isArray(value) && value.length <= 65_536 && value.every(index => Number.isInteger(index) && index >= 0)
 
+const isDigest = (value: unknown): value is Digest => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
+
 export function encodeMessage(message: Message): Uint8Array {
   switch (message.type) {
     case 'open':
@@ -46,8 +48,48 @@ export function decodeMessage(frame: Uint8Array): Message {
     if ((type === 'has' || type === 'request' || type === 'cancel') && isIndexes(first)) return { type, indexes: first }
     if (type === 'bitmap' && first instanceof Uint8Array) return { type, has: first }
     if (type === 'refused' && Number.isInteger(first)) return { type, index: first as number }
-    if (type === 'open' && typeof first === 'string' && /^[0-9a-f]{64}$/.test(first))
-      return { type, image: first as Digest }
+    if (type === 'open' && isDigest(first)) return { type, image: first }
   }
   throw new FleetError('corrupt', 'not a message of the image swarm')
+}
+
+/** An index travels in parts that fit a response. Bytes. */
+export const PART = LIMITS.rpcMessage - 128 * 1024
+
+/** Asks what an image is: one part of its index, and what is signed of it. */
+export interface Question {
+  readonly image: Digest
+  /** From 0; part i is the bytes of the index from i times PART. */
+  readonly part: number
+}
+
+/** What is said of an image. Nothing of it is to be believed before it verifies. */
+export interface Description {
+  readonly manifest: Uint8Array
+  readonly endorsement: Uint8Array
+  readonly part: Uint8Array
+}
+
+export const encodeQuestion = ({ image, part }: Question): Uint8Array => encode([image, part])
+
+/** Throws `corrupt` or `too-large` on what is no question. */
+export function decodeQuestion(body: Uint8Array): Question {
+  const raw = decode(body, 256)
+  const [image, part] = Array.isArray(raw) ? (raw as unknown[]) : []
+  if (!isDigest(image) || !Number.isSafeInteger(part) || (part as number) < 0)
+    throw new FleetError('corrupt', 'not a question for an image')
+  return { image, part: part as number }
+}
+
+export const encodeDescription = ({ manifest, endorsement, part }: Description): Uint8Array =>
+  encode([manifest, endorsement, part])
+
+/** Throws `corrupt` or `too-large` on what is no description. */
+export function decodeDescription(body: Uint8Array): Description {
+  const raw = decode(body, LIMITS.rpcMessage)
+  const [manifest, endorsement, part] = Array.isArray(raw) ? (raw as unknown[]) : []
+  const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array
+  if (!isBytes(manifest) || !isBytes(endorsement) || !isBytes(part) || part.byteLength > PART)
+    throw new FleetError('corrupt', 'not a description of an image')
+  return { manifest, endorsement, part }
 }

@@ -159,6 +159,11 @@ export async function createMembers(init: MembersInit): Promise<Members> {
           },
         )
         return
+      case 'knock':
+        network
+          .knock(effect.addresses, effect.timeout)
+          .then(answer => input({ type: 'knocked', peer: effect.peer, answer }))
+        return
       case 'disconnect':
         network.disconnect(effect.peer)
         return

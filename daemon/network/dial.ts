@@ -27,7 +27,7 @@ export async function dial(
   addresses: readonly Address[],
   signal: AbortSignal,
 ): Promise<Session> {
-  const endpoints = await untilAborted(usable(addresses.slice(0, LIMITS.addresses), dialer.lanOnly), signal)
+  const endpoints = await untilAborted(usableEndpoints(addresses.slice(0, LIMITS.addresses), dialer.lanOnly), signal)
   if (endpoints.length === 0) {
     const why = addresses.length === 0 ? 'no address is known' : `none of ${addresses.join(', ')} can be used`
     const rule = dialer.lanOnly ? ' (--lan-only allows private and link-local addresses alone)' : ''
@@ -149,7 +149,7 @@ function* chain(error: unknown): Iterable<{ code?: string; name?: string }> {
 }
 
 /** Names are resolved here and not by the socket, so that a name cannot lead out of the LAN either. */
-async function usable(addresses: readonly Address[], lanOnly: boolean): Promise<readonly Endpoint[]> {
+export async function usableEndpoints(addresses: readonly Address[], lanOnly: boolean): Promise<readonly Endpoint[]> {
   const resolved = await Promise.all(
     addresses.map(async address => {
       try {

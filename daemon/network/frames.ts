@@ -1,9 +1,13 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Stream } from '@libp2p/interface'
 import { decode, encode } from 'it-length-prefixed'
 import { pipe } from 'it-pipe'
 import type { Uint8ArrayList } from 'uint8arraylist'
 import { FleetError } from '../../protocol/index.ts'
 import { onStreamEnd } from './muxer.ts'
+
+/** Frames of one stream that are read before everybody else gets a turn: some milliseconds of work. */
+const FRAMES_A_TURN = 64
 
 /** A libp2p stream as length-prefixed frames. */
 export interface Frames {
@@ -32,7 +36,12 @@ export function frames(stream: Stream, maxFrame: number): Frames {
       source => decode(source, { maxDataLength: maxFrame, maxLengthLength: 5 }),
       async function* (source) {
         try {
-          for await (const frame of source) yield frame.subarray()
+          let taken = 0
+          for await (const frame of source) {
+            yield frame.subarray()
+            // What has arrived is read without a turn of the loop in between: a mebibyte of the smallest frames holds it for a second.
+            if (++taken % FRAMES_A_TURN === 0) await nextTurn()
+          }
         } catch (error) {
           throw isMalformed(error) ? new FleetError('corrupt', `malformed frame: ${error.message}`) : error
         }

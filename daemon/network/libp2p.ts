@@ -1,12 +1,13 @@
 import './promise-with-resolvers.ts'
 import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
-import { type Address, FleetError, type KeyPair, type NodeId, nodeIdOf } from '../../protocol/index.ts'
+import { type Address, FleetError, type KeyPair, LIMITS, type NodeId, nodeIdOf } from '../../protocol/index.ts'
 import type { Endpoint } from './address.ts'
 import { acceptFrom, openOver } from './channels.ts'
-import { dial, untilAborted } from './dial.ts'
+import { dial, untilAborted, usableEndpoints } from './dial.ts'
 import { contained, throttled } from './events.ts'
 import { createGossip, type Gossip } from './gossip.ts'
+import { knockAt } from './knock.ts'
 import { createLinks, type Links } from './links.ts'
 import { announce } from './mdns.ts'
 import type { Admission, Channel, Network, NetworkEvents, RequestHandler } from './network.ts'
@@ -222,6 +223,10 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       void changePresence(running)
     },
     connect,
+    async knock(at, timeout) {
+      const endpoints = await usableEndpoints(at.slice(0, LIMITS.addresses), lanOnly)
+      return endpoints.length === 0 || running === undefined ? 'none' : knockAt(endpoints, timeout)
+    },
     disconnect: node => void (running !== undefined && disconnect(node)),
     links: () => running?.links.peers() ?? [],
     send: (node, frame) => running?.links.send(node, frame) ?? false,

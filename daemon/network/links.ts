@@ -234,7 +234,8 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
   }
 }
 
-function parseOpen(frame: Uint8Array | undefined): { id: string; after: readonly string[] } {
+/** Throws `corrupt` or `too-large` on what is no opening. */
+export function parseOpen(frame: Uint8Array | undefined): { id: string; after: readonly string[] } {
   const value = frame === undefined ? undefined : decode(frame, 4096)
   const [id, after] = Array.isArray(value) ? (value as unknown[]) : []
   const isId = (value: unknown): value is string => typeof value === 'string' && value.length === 16
@@ -243,7 +244,8 @@ function parseOpen(frame: Uint8Array | undefined): { id: string; after: readonly
   return { id, after }
 }
 
-function parseAnswer(frame: Uint8Array | undefined): boolean {
+/** Throws `corrupt` or `too-large` on what is no answer to an opening. */
+export function parseAnswer(frame: Uint8Array | undefined): boolean {
   const value = frame === undefined ? undefined : decode(frame, 256)
   const [accepted] = Array.isArray(value) ? (value as unknown[]) : []
   if (typeof accepted !== 'boolean') throw new FleetError('corrupt', 'malformed answer to the opening of a link')

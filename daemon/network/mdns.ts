@@ -1,6 +1,6 @@
 import './promise-with-resolvers.ts'
 import { createHash } from 'node:crypto'
-import { start, stop } from '@libp2p/interface'
+import { type PeerDiscovery, start, stop } from '@libp2p/interface'
 import { mdns } from '@libp2p/mdns'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Logger } from 'pino'
@@ -18,17 +18,13 @@ export function serviceTag(fleet: string): string {
   return `_${hash.slice(0, 32)}._udp.local`
 }
 
-/**
- * Announces us to our fleet on the LAN and tells who else is there. Resolves with what ends it. A host without multicast,
- * or whose port 5353 is taken, finds nobody and is none the worse.
- */
-export async function announce(
-  { components }: Node,
+/** Not started: what it makes of packets and whom it tells. */
+export function createDiscovery(
+  { components }: { components: Pick<Node['components'], 'peerId' | 'addressManager'> },
   fleet: string,
   addresses: () => readonly Address[],
   discovered: (peer: NodeId, addresses: readonly Address[]) => void,
-  log: Logger,
-): Promise<() => Promise<void>> {
+): PeerDiscovery {
   const self = components.peerId.toString()
   const discovery = mdns({ serviceTag: serviceTag(fleet), interval: QUERY_INTERVAL })({
     logger: silentLogger,
@@ -52,6 +48,21 @@ export async function announce(
       // Anybody on the LAN can answer; what is no node of ours is not looked at twice.
     }
   })
+  return discovery
+}
+
+/**
+ * Announces us to our fleet on the LAN and tells who else is there. Resolves with what ends it. A host without multicast,
+ * or whose port 5353 is taken, finds nobody and is none the worse.
+ */
+export async function announce(
+  node: Node,
+  fleet: string,
+  addresses: () => readonly Address[],
+  discovered: (peer: NodeId, addresses: readonly Address[]) => void,
+  log: Logger,
+): Promise<() => Promise<void>> {
+  const discovery = createDiscovery(node, fleet, addresses, discovered)
   try {
     await start(discovery)
   } catch (error) {

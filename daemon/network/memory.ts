@@ -244,6 +244,11 @@ function memoryNetwork(hub: Hub, self: NodeId, address: Address, admission: Admi
       if (!node.linked.has(peer)) throw new DialError('refused', `${peer} went away`)
       return peer
     },
+    async knock(at) {
+      const found = [...hub.nodes].find(([, other]) => at.includes(other.address))
+      if (found !== undefined && hub.isCut(self, found[0])) return 'none'
+      return found?.[1].events() === undefined ? 'refused' : 'open'
+    },
     disconnect,
     links: () => [...node.linked],
     send(peer, frame) {

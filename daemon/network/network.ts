@@ -73,6 +73,11 @@ export interface Network {
    * address alone is known. Resolves with who answered. Rejects with DialError.
    */
   connect(node: NodeId | undefined, addresses: readonly Address[], signal: AbortSignal): Promise<NodeId>
+  /**
+   * Whether the host at these addresses answers a connection that is begun and ended at once: what its kernel says, whatever its
+   * daemon does. `refused` only when every address that can be used refused; `none` when nothing was heard for `timeout` milliseconds. Never rejects.
+   */
+  knock(addresses: readonly Address[], timeout: number): Promise<'open' | 'refused' | 'none'>
   /** Closes the connection to a peer that is not wanted any more. */
   disconnect(node: NodeId): void
   /** Peers with an open link. */

@@ -1,16 +1,15 @@
 import type { Stream } from '@libp2p/interface'
-import {
-  decode,
-  type ErrorCode,
-  EXIT_CODE,
-  encode,
-  FleetError,
-  LIMITS,
-  type NodeId,
-  toFleetError,
-} from '../../protocol/index.ts'
+import { FleetError, LIMITS, type NodeId, toFleetError } from '../../protocol/index.ts'
 import { type Frames, frames, nextFrame } from './frames.ts'
 import type { RequestHandler } from './network.ts'
+import {
+  decodeRequest,
+  decodeResponse,
+  encodeFailure,
+  encodeRequest,
+  encodeResponse,
+  RPC_FRAME,
+} from './rpc-messages.ts'
 import type { Session, Sessions } from './sessions.ts'
 
 export const RPC_PROTOCOL = '/fleetd/rpc/1'
@@ -18,8 +17,6 @@ export const RPC_PROTOCOL = '/fleetd/rpc/1'
 /** Requests that one peer may have running here at once; we hold ourselves to half, because a closing stream still counts. */
 const MAX_INBOUND = 128
 const MAX_OUTBOUND = 64
-/** The body and what is around it. */
-const MAX_FRAME = LIMITS.rpcMessage + 1024
 /** How long a peer may take to say what it wants. */
 const REQUEST_TIMEOUT = 10_000
 
@@ -28,7 +25,7 @@ export function serveRequests(sessions: Sessions, handlers: ReadonlyMap<string, 
   return sessions.handle(
     RPC_PROTOCOL,
     async (session, stream) => {
-      const over = frames(stream, MAX_FRAME)
+      const over = frames(stream, RPC_FRAME)
       await over.send(await answer(session, over, handlers))
       await over.end()
     },
@@ -41,7 +38,9 @@ async function answer(
   over: Frames,
   handlers: ReadonlyMap<string, RequestHandler>,
 ): Promise<Uint8Array> {
-  const [service, body] = parseRequest(await nextFrame(over, AbortSignal.timeout(REQUEST_TIMEOUT)))
+  const request = await nextFrame(over, AbortSignal.timeout(REQUEST_TIMEOUT))
+  if (request === undefined) throw new FleetError('corrupt', 'a request stream ended without a request')
+  const { service, body } = decodeRequest(request)
   const gone = new AbortController()
   // Our side is still to be written: when it is over by now, nobody waits for the answer any more.
   void over.over.then(() => gone.abort())
@@ -52,10 +51,9 @@ async function answer(
     const response = await handler(session.peer, body, gone.signal)
     if (response.byteLength > LIMITS.rpcMessage)
       throw new FleetError('too-large', `the response of ${service} has ${response.byteLength} bytes`)
-    return encode([true, response])
+    return encodeResponse(response)
   } catch (error) {
-    const { code, message, detail } = toFleetError(error)
-    return encode([false, [code, message.slice(0, 4096), plainDetail(detail)]])
+    return encodeFailure(toFleetError(error))
   }
 }
 
@@ -72,13 +70,13 @@ export async function ask(
   let stream: Stream | undefined
   try {
     stream = await session.connection.newStream(RPC_PROTOCOL, { signal })
-    const over = frames(stream, MAX_FRAME)
-    over.send(encode([service, body])).catch(() => {}) // a failure shows as a missing response
+    const over = frames(stream, RPC_FRAME)
+    over.send(encodeRequest({ service, body })).catch(() => {}) // a failure shows as a missing response
     void over.end()
     const frame = await nextFrame(over, signal)
     if (frame === undefined)
       throw new FleetError('unavailable', `${session.peer} closed the connection before it answered`)
-    const response = parseResponse(frame)
+    const response = decodeResponse(frame)
     void over.incoming.next().catch(() => {}) // reads the end, which frees the stream
     return response
   } catch (error) {
@@ -95,30 +93,6 @@ function unanswered(peer: NodeId, service: string, signal: AbortSignal, error: u
   if (error instanceof FleetError) return error
   const reason = error instanceof Error ? error.message : String(error)
   return new FleetError('unavailable', `the request ${service} to ${peer} failed: ${reason}`, { cause: error })
-}
-
-function parseRequest(frame: Uint8Array | undefined): readonly [string, Uint8Array] {
-  const value = frame === undefined ? undefined : decode(frame, MAX_FRAME)
-  const [service, body] = Array.isArray(value) ? (value as unknown[]) : []
-  if (typeof service !== 'string' || !(body instanceof Uint8Array)) throw new FleetError('corrupt', 'malformed request')
-  return [service, body]
-}
-
-function parseResponse(frame: Uint8Array): Uint8Array {
-  const value = decode(frame, MAX_FRAME)
-  const [ok, result] = Array.isArray(value) ? (value as unknown[]) : []
-  if (ok === true && result instanceof Uint8Array) return result
-  const [code, message, detail] = ok === false && Array.isArray(result) ? (result as unknown[]) : []
-  if (typeof code !== 'string' || typeof message !== 'string') throw new FleetError('corrupt', 'malformed response')
-  const known: ErrorCode = Object.hasOwn(EXIT_CODE, code) ? (code as ErrorCode) : 'internal'
-  const isDetail = typeof detail === 'object' && detail !== null && !Array.isArray(detail)
-  throw new FleetError(known, message, isDetail ? { detail: detail as Record<string, unknown> } : {})
-}
-
-/** Details that msgpack can carry; the rest is for the log of the host where it happened. */
-function plainDetail(detail: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const plain = (value: unknown) => ['string', 'number', 'boolean'].includes(typeof value)
-  return Object.fromEntries(Object.entries(detail).filter(([, value]) => plain(value)))
 }
 
 interface Turns {

@@ -3,6 +3,7 @@
 // It knows no network and gives no meaning to what it keeps.
 export { type DataDir, openDataDir } from './data-dir.ts'
 export type { Database } from './database.ts'
+export { diskError } from './disk-error.ts'
 export { syncDirectory, writeDurably } from './durable.ts'
 export { identify, isAlive, type ProcessIdentity } from './process-identity.ts'
 export type { FleetState, Stores } from './stores.ts'

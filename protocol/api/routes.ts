@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { LIMITS } from '../limits.ts'
 import { label } from '../statements/fields.ts'
+import * as events from './events.ts'
 import { imageRef, nodeRef, statementOf } from './fields.ts'
 import * as fleet from './fleet.ts'
 import * as images from './images.ts'
@@ -17,6 +18,8 @@ export interface Route {
   readonly body?: z.ZodType
   readonly result?: z.ZodType
   readonly events?: z.ZodType
+  /** Every update reaches the caller, which is read from no faster than it takes them. Otherwise of those that it cannot take in time only the newest does. */
+  readonly lossless?: true
   /** Largest body, in bytes. Default 16 KiB. */
   readonly maxBody?: number
 }
@@ -46,6 +49,19 @@ export const ROUTES = {
   },
   'POST /v1/leave': { summary: 'Says goodbye to the fleet and stops the daemon', result: z.object({}) },
   'POST /v1/tags': { summary: 'Changes the tags of this node', body: fleet.tagsChangeSchema, result: fleet.tagsSchema },
+  'POST /v1/events': {
+    summary: 'Fires a user event',
+    body: events.fireSchema,
+    maxBody: Math.ceil((LIMITS.eventPayload * 4) / 3) + 4 * 1024,
+    result: events.firedSchema,
+  },
+  'GET /v1/events': {
+    summary: 'User events in the order in which this node delivered them, none skipped',
+    query: events.eventsQuerySchema,
+    events: events.eventViewSchema,
+    result: events.eventsEndSchema,
+    lossless: true,
+  },
   'GET /v1/policy': { summary: 'The policy and the chain that leads to it', result: fleet.policyViewSchema },
   'POST /v1/policy': {
     summary: 'Takes the next policy, signed',

@@ -47,6 +47,22 @@ export const tags = z
   )
   .refine(record => Object.keys(record).length <= LIMITS.tags, `expected at most ${LIMITS.tags} tags`)
 
+/** A record of at most `max` entries. When there are more, none of them is looked at. */
+export const recordOf = <K extends z.core.$ZodRecordKey, V extends z.ZodType>(key: K, value: V, max: number) =>
+  z
+    .custom<z.core.$InferZodRecordInput<K, V>>(
+      given => typeof given === 'object' && given !== null && Object.keys(given).length <= max,
+      `expected at most ${max} entries`,
+    )
+    .pipe(z.record(key, value))
+
+/** The first thing that a schema objects to, in a line. A stranger's message can give it reason for thousands. */
+export const objection = ({ issues }: z.ZodError): string =>
+  z
+    .prettifyError({ issues: issues.slice(0, 1) } as z.ZodError)
+    .replaceAll('\n', ' ')
+    .slice(0, 512)
+
 /** What is expected of a node's presence: an intermittent one may be away without being failed. */
 export const nodeClass = z.enum(['cloud', 'physical', 'intermittent'])
 export type NodeClass = z.infer<typeof nodeClass>

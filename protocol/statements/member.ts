@@ -96,8 +96,11 @@ export const suspicionSchema = z.object({
   subject: nodeId,
   epoch: counter,
   seq: counter,
-  /** `refused`: its host answered a redial with "nothing listens here": the process is gone. */
-  evidence: z.enum(['silence', 'refused']),
+  /**
+   * `unreachable`: nor does its host answer a connection, as it used to. `refused`: its host answers that nothing listens there, so
+   * the process is gone.
+   */
+  evidence: z.enum(['silence', 'unreachable', 'refused']),
   since: time,
 })
 export type Suspicion = z.infer<typeof suspicionSchema>

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { LIMITS } from '../limits.ts'
 import type { StatementKind } from '../statement.ts'
-import { counter, digest, label, nodeId, publicKey } from './fields.ts'
+import { counter, digest, label, nodeId, publicKey, recordOf } from './fields.ts'
 
 const groupSchema = z.object({
   /** The most members that may be voluntarily down at once, whatever a plan asks: a count or `"25%"` of the group. Absent: the plan alone decides. */
@@ -29,7 +29,7 @@ export const policySchema = z.object({
   /** Keys that may endorse images. */
   publishers: z.array(publicKey).max(64),
   /** Budgets by group; `*` holds for groups that are not named. */
-  groups: z.record(z.union([label, z.literal('*')]), groupSchema),
+  groups: recordOf(z.union([label, z.literal('*')]), groupSchema, 1024),
   /** Distinguishes fleets that were made from the same keys. */
   nonce: counter,
 })

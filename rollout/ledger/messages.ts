@@ -51,6 +51,8 @@ const { counter: count, digest, label, nodeId: node, reason: text, time } = fiel
 const bits = z
   .custom<Uint8Array>(value => value instanceof Uint8Array && value.byteLength <= LIMITS.roster / 8)
   .transform(value => Uint8Array.from(value))
+/** Layers that a group may ever have had a plan for. */
+const MAX_TARGETS = 256
 const voters = z.array(node).min(1).max(7)
 const kind = z.enum(['replace', 'revert'])
 const permit = z.object({ token: count, node, zone: label, kind, generation: count, since: time })
@@ -71,7 +73,7 @@ const valueSchema: z.ZodType<LedgerValue> = z.object({
   ok: bits,
   failed: bits,
   writtenOff: bits,
-  targets: z.record(label, digest),
+  targets: fields.recordOf(label, digest, MAX_TARGETS),
   denied: z.array(digest).max(64),
   fenced: z.array(node).max(256),
   progressAt: time,
@@ -164,7 +166,6 @@ export const decodeReply = (bytes: Uint8Array): Reply => parse(replySchema, byte
 
 function parse<T>(schema: z.ZodType<T>, bytes: Uint8Array, maxBytes: number): T {
   const parsed = schema.safeParse(decode(bytes, maxBytes))
-  if (!parsed.success)
-    throw new FleetError('corrupt', `not a ledger message: ${z.prettifyError(parsed.error).split('\n')[0]}`)
+  if (!parsed.success) throw new FleetError('corrupt', `not a ledger message: ${fields.objection(parsed.error)}`)
   return parsed.data
 }

@@ -257,6 +257,7 @@ export function createSwarm(init: {
       return
     }
     if (peer.asked.delete(index)) peer.askedBytes -= chunks[index]!.length
+    unask(index, id)
     peer.heardAt = now
     if (!good) return ban(id, `chunk ${index} that it sent does not match its digest`)
     if (slot[index] !== -1) settle(index)

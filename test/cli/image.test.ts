@@ -121,7 +121,7 @@ test('verify exits with 1 when a chunk is damaged', async () => {
   fake.damaged = [digest]
   const bad = await ctl.run(['image', 'verify', 'shop:v1'])
   expect(bad.code).toBe(1)
-  expect(bad.stderr).toMatch(/of 3 chunks 1 are damaged and 0 are missing/)
+  expect(bad.stderr).toMatch(/of 3 chunks 1 are damaged \([0-9a-f]{12}\) and 0 are missing/)
 })
 
 test('peers names whom an image came from, and who was banned', async () => {

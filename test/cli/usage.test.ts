@@ -16,7 +16,7 @@ beforeEach(async () => {
 afterAll(() => ctl.close())
 
 const COMMANDS = [
-  ...['init', 'invite', 'members', 'info', 'version', 'join', 'leave', 'revoke', 'tags'],
+  ...['init', 'invite', 'members', 'info', 'version', 'join', 'leave', 'revoke', 'tags', 'event', 'events'],
   ...['build', 'list', 'inspect', 'fetch', 'verify', 'peers'].map(name => `image ${name}`),
   ...['start', 'status', 'list', 'pause', 'resume', 'promote', 'abort', 'undo', 'explain'].map(
     name => `rollout ${name}`,

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createPuller, itemFrames, keysFor, lackedBy, offerFor } from '../../membership/antientropy.ts'
+import { createAtlas } from '../../membership/atlas.ts'
 import { encodeFrame, type Frame, MAX_WANTED } from '../../membership/frames.ts'
 import { createTable, documentId, type Table } from '../../membership/table.ts'
 import { type Digest, LIMITS, millis, type NodeId, type NodeRecord, type Statement } from '../../protocol/index.ts'
@@ -78,7 +79,7 @@ test('two tables are the same after one exchange, whatever either held', () => {
           table.addDocument(documentId(bytes), bytes)
         }
       }
-      const [a, b] = [createTable(), createTable()]
+      const [a, b] = [createTable(createAtlas()), createTable(createAtlas())]
       fill(a, mine, myDocs)
       fill(b, theirs, theirDocs)
       exchange(a, b, said)
@@ -92,7 +93,7 @@ test('two tables are the same after one exchange, whatever either held', () => {
 
 test('what goes over the link is in proportion to the difference, not to the fleet', () => {
   const said = new Map<string, Statement<NodeRecord>>()
-  const [a, b] = [createTable(), createTable()]
+  const [a, b] = [createTable(createAtlas()), createTable(createAtlas())]
   for (let index = 0; index < 2_000; index++) {
     const statement = record(nodeNumber(index))
     said.set(documentId(statement.bytes), statement)

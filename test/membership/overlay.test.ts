@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { createAtlas } from '../../membership/atlas.ts'
 import { createOverlay } from '../../membership/overlay.ts'
 import { createRings, placeOf, RINGS } from '../../membership/rings.ts'
 import type { NodeId } from '../../protocol/index.ts'
@@ -8,7 +9,7 @@ import { nodeNumber } from './support.ts'
 const nodes = (count: number, from = 0): NodeId[] =>
   Array.from({ length: count }, (_, index) => nodeNumber(from + index))
 const overlayOf = (self: NodeId, live: readonly NodeId[], lost: readonly NodeId[] = []) => {
-  const overlay = createOverlay(self)
+  const overlay = createOverlay(self, createAtlas())
   for (const node of live) overlay.put(node, 'live')
   for (const node of lost) overlay.put(node, 'lost')
   return overlay
@@ -20,12 +21,12 @@ test('rings answer as a sorted list does, through any adding and removing', () =
       fc.array(fc.tuple(fc.boolean(), fc.nat({ max: 12 })), { maxLength: 60 }),
       fc.nat({ max: 14 }),
       (changes, asked) => {
-        const rings = createRings()
+        const rings = createRings(createAtlas())
         const model = new Set<NodeId>()
         for (const [add, index] of changes) {
           const node = nodeNumber(index)
-          if (add) rings.add(placeOf(node))
-          else rings.remove(placeOf(node))
+          if (add) rings.add(node)
+          else rings.remove(node)
           if (add) model.add(node)
           else model.delete(node)
         }
@@ -123,4 +124,27 @@ test('a node outside the rings attaches to three, and keeps two of them when one
   overlay.put(before[0]!, 'lost')
   const after = overlay.attachments()
   expect(after.slice(0, 2)).toEqual(before.slice(1))
+})
+
+test('the version grows whenever the neighbours or the lost nearby change, and seldom else', () => {
+  const all = nodes(60)
+  const overlay = createOverlay(all[0]!, createAtlas())
+  const derived = (): string => [...overlay.neighbours(), '|', ...overlay.lostNearby()].sort().join()
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat({ max: 58 }), fc.constantFrom('live', 'lost', 'none')), { maxLength: 80 }),
+      changes => {
+        for (const [index, role] of changes) {
+          const before = { version: overlay.version, derived: derived() }
+          overlay.put(all[index + 1]!, role as 'live')
+          if (derived() !== before.derived) expect(overlay.version).toBeGreaterThan(before.version)
+        }
+      },
+    ),
+  )
+  for (const node of all) overlay.put(node, 'live')
+  const settled = overlay.version
+  const strangers = nodes(200, 1_000)
+  for (const node of strangers) overlay.put(node, 'live')
+  expect(overlay.version - settled).toBeLessThan(strangers.length / 2)
 })

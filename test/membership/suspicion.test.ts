@@ -2,11 +2,11 @@ import { expect, test } from 'vitest'
 import { lan, suspicionTimeout } from '../../membership/index.ts'
 
 test.each([
-  [10, 4, 24],
-  [30, 5.9, 35],
-  [100, 8, 48],
-  [1_000, 12, 72],
-  [10_000, 16, 96],
+  [10, 10, 30],
+  [30, 14.8, 44.3],
+  [100, 20, 60],
+  [1_000, 30, 90],
+  [10_000, 40, 120],
 ])('with %i members a confirmed suspicion lasts %f s and a lone one %f s', (members, min, max) => {
   expect(suspicionTimeout(lan(), members, 2) / 1_000).toBeCloseTo(min, 0)
   expect(Math.abs(suspicionTimeout(lan(), members, 0) / 1_000 - max)).toBeLessThan(1)
@@ -20,5 +20,5 @@ test('each confirmation makes it shorter, and none makes it shorter than the lea
 })
 
 test('where nobody could confirm, the least holds at once', () => {
-  expect(suspicionTimeout(lan(), 2, 0)).toBe(4_000)
+  expect(suspicionTimeout(lan(), 2, 0)).toBe(10_000)
 })

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { createAtlas } from '../../membership/atlas.ts'
 import { createTable, type Table } from '../../membership/table.ts'
 import type { NodeId } from '../../protocol/index.ts'
 import { nodeNumber, record, suspicion, vitals } from './support.ts'
@@ -45,7 +46,7 @@ const held = (table: Table): unknown => ({
     .sort(),
 })
 const tableOf = (list: readonly Op[]): Table => {
-  const table = createTable()
+  const table = createTable(createAtlas())
   for (const op of list) op(table)
   return table
 }
@@ -65,7 +66,7 @@ test('the digests kept while merging are those of a table that was built from wh
   fc.assert(
     fc.property(ops, list => {
       const table = tableOf(list)
-      const again = createTable()
+      const again = createTable(createAtlas())
       for (const [id, bytes] of table.documents) again.addDocument(id, bytes)
       for (const entry of table.entries.values()) {
         again.mergeRecord(entry.record)
@@ -73,7 +74,7 @@ test('the digests kept while merging are those of a table that was built from wh
         for (const [observer, each] of entry.suspicions) again.mergeSuspicion(each, observer)
       }
       expect(again.digests()).toEqual(table.digests())
-      for (const id of [...table.entries.keys()]) table.remove(id)
+      for (const id of [...table.entries.values()].map(entry => entry.node)) table.remove(id)
       for (const id of [...table.documents.keys()]) table.removeDocument(id)
       expect(table.digests().every(sum => sum === 0)).toBe(true)
     }),
@@ -82,10 +83,10 @@ test('the digests kept while merging are those of a table that was built from wh
 
 test('of two records that claim one version all settle on the same', () => {
   const [a, b] = [record(nodeNumber(1), { name: 'a' }), record(nodeNumber(1), { name: 'b' })]
-  const one = createTable()
+  const one = createTable(createAtlas())
   one.mergeRecord(a)
   one.mergeRecord(b)
-  const other = createTable()
+  const other = createTable(createAtlas())
   other.mergeRecord(b)
   other.mergeRecord(a)
   expect(one.entries.get(nodeNumber(1))!.record.id).toBe(other.entries.get(nodeNumber(1))!.record.id)
@@ -93,7 +94,7 @@ test('of two records that claim one version all settle on the same', () => {
 })
 
 test('who left in an epoch does not come back in it, and does in the next', () => {
-  const table = createTable()
+  const table = createTable(createAtlas())
   const id: NodeId = nodeNumber(1)
   table.mergeRecord(record(id, { seq: 2, presence: 'left' }))
   expect(table.mergeRecord(record(id, { seq: 9 }))).toBe(false)
@@ -101,7 +102,7 @@ test('who left in an epoch does not come back in it, and does in the next', () =
 })
 
 test('a newer record refutes the suspicions of the older one and keeps those of itself', () => {
-  const table = createTable()
+  const table = createTable(createAtlas())
   const id = nodeNumber(1)
   table.mergeRecord(record(id))
   table.mergeSuspicion(suspicion(id), nodeNumber(2))

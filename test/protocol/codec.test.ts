@@ -154,6 +154,14 @@ describe('a message that would cost more than it weighs', () => {
     expect(decode(encode('12345678'), 9)).toBe('12345678')
   })
 
+  it('cannot hold more than 262 144 values, in one list or in many', () => {
+    const most = 256 * 1024
+    const list = (count: number) => Array.from({ length: count }, () => null)
+    expect(decode(encode(list(most)), LIMIT)).toHaveLength(most)
+    refused(encode(list(most + 1)), 'corrupt', /more than 262144 values/)
+    refused(encode([list(most / 2), list(most / 2)]), 'corrupt', /more than 262144 values/)
+  })
+
   it('cannot be nested deeper than 16, in lists or in maps', () => {
     const lists = (depth: number): Uint8Array => Uint8Array.from([...Array<number>(depth).fill(0x91), 0xc0])
     const maps = (depth: number): Uint8Array => hex(`${'81a161'.repeat(depth)}c0`)

@@ -18,7 +18,7 @@ import {
   sign,
   withPolicy,
 } from '../../protocol/index.ts'
-import { at, fleet, HOUR, NOW, nextPolicy, refusal, type TestFleet, thrown } from './fleet.ts'
+import { at, fleet, HOUR, NOW, nextPolicy, node, refusal, type TestFleet, thrown } from './fleet.ts'
 
 const BOOTSTRAP = ['/ip4/192.0.2.1/tcp/7946', '/ip6/2001:db8::1/tcp/7946'] as Address[]
 
@@ -45,9 +45,9 @@ describe('an invite token', () => {
   it('makes whoever holds it a member', () => {
     const home = fleet()
     const token = parseToken(invite(home), NOW)
-    const node = nodeIdOf(generateKeyPair().publicKey)
-    const certificate = certify(token, node, NOW)
-    expect(checkCertificate(home.authority, certificate.bytes, NOW)).toMatchObject({ node, fresh: true })
+    const joining = nodeIdOf(generateKeyPair().publicKey)
+    const certificate = certify(token, joining, NOW)
+    expect(checkCertificate(home.authority, certificate.bytes, NOW)).toMatchObject({ node: joining, fresh: true })
   })
 
   it('carries the whole policy chain, and goes by the newest policy', () => {
@@ -145,6 +145,20 @@ describe('an invite token', () => {
       }),
       { numRuns: 1000 },
     )
+  })
+
+  it('is refused as damaged with a key cut short, and with a chain of hundreds of thousands of nothings', () => {
+    const as = (value: unknown): string => `fleet1.${Buffer.from(encode(value)).toString('base64url')}`
+    const home = fleet()
+    const member = node(home)
+    const good = [[home.first.bytes], member.invite.bytes, member.inviteKey.seed, BOOTSTRAP]
+    expect(parseToken(as(good), NOW).fleet).toBe(home.id)
+    for (const bad of [
+      good.with(2, member.inviteKey.seed.subarray(1)),
+      good.with(0, Array(200_000).fill(null)),
+      good.with(0, Array(1_025).fill(home.first.bytes)),
+    ])
+      expect(thrown(() => parseToken(as(bad), NOW))).toEqual(refusal('bad-input', /damaged/))
   })
 
   it('is refused over its limit without being read', () => {

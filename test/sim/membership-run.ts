@@ -1,6 +1,8 @@
-// Many seeded schedules of the membership simulator: `npm run sim:membership -- --schedules 1000 [--seed N] [--nodes N] [--fault NAME]`.
+// Many seeded schedules of the membership simulator:
+// `npm run sim:membership -- --schedules 1000 [--seed N] [--nodes N|MIN..MAX] [--fault NAME] [--go-on]`.
 // A run that finds a violation prints its seed; `--schedules 1 --seed THAT` replays it exactly.
 import { parseArgs } from 'node:util'
+import { seededRandom } from '../../protocol/index.ts'
 import { runSchedule } from './membership-schedule.ts'
 import type { Fault } from './membership-world.ts'
 
@@ -10,24 +12,31 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     nodes: { type: 'string' },
     fault: { type: 'string' },
+    'go-on': { type: 'boolean', default: false },
   },
 })
 const schedules = Number(values.schedules)
 const first = Number(values.seed)
-const options = {
-  ...(values.nodes === undefined ? {} : { nodes: Number(values.nodes) }),
-  ...(values.fault === undefined ? {} : { fault: values.fault as Fault }),
-}
+const [least, most] = values.nodes?.split('..').map(Number) ?? []
 const began = performance.now()
-const rate = (done: number): string => ((done / (performance.now() - began)) * 1000).toFixed(1)
+const rate = (done: number): string => ((done / (performance.now() - began)) * 1000).toFixed(2)
+let violated = 0
 for (let index = 0; index < schedules; index++) {
-  const broken = runSchedule({ seed: first + index, ...options })
+  const seed = first + index
+  const options = {
+    seed,
+    ...(least === undefined ? {} : { nodes: least + seededRandom(seed).int((most ?? least) - least + 1) }),
+    ...(values.fault === undefined ? {} : { fault: values.fault as Fault }),
+  }
+  const broken = runSchedule(options)
   if (broken.length > 0) {
-    process.stdout.write(`VIOLATION in schedule ${index + 1}, seed ${first + index}:\n  ${broken.join('\n  ')}\n`)
-    process.exit(1)
+    violated += 1
+    process.stdout.write(`VIOLATION in schedule ${index + 1}, seed ${seed}:\n  ${broken.join('\n  ')}\n`)
+    if (!values['go-on']) break
   }
   if ((index + 1) % 100 === 0) process.stderr.write(`${index + 1} of ${schedules}, ${rate(index + 1)} a second\n`)
 }
+if (violated > 0) process.exit(1)
 process.stdout.write(
   `${schedules} schedules (seeds ${first} to ${first + schedules - 1}): no violation of M1, M2 or M3; ${rate(schedules)} schedules a second\n`,
 )

@@ -27,10 +27,10 @@ export function runSchedule(options: Partial<WorldOptions> & { seed: number }, s
     for (let i = 0; i < steps; i++) log.push(happen(world, random))
     world.heal()
     for (const host of world.hosts) if (host.process === undefined && !host.left && random.int(3) > 0) world.start(host)
-    world.until('agreed', () => world.disagreements().length === 0, SETTLES_IN)
+    world.until('agreed', world.agreed, SETTLES_IN)
     world.run(30_000)
     // A loss that lasts makes suspects now and then; in the end they are all alive again.
-    world.until('agreed still', () => world.disagreements().length === 0, SETTLES_IN)
+    world.until('agreed still', world.agreed, SETTLES_IN)
   } catch (error) {
     return [...world.violations, (error as Error).message, log.join(', ')]
   }

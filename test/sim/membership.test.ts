@@ -27,13 +27,15 @@ test('with a fleet that forgets the dead a healed partition stays apart, and tha
   expect(() => agree(world)).toThrow(/seed 1: not of one view after/)
 })
 
-const fleet = (nodes: number, rest: { fault?: Fault; intermittent?: number; seed?: number } = {}): World => {
+const fleet = (
+  nodes: number,
+  rest: { fault?: Fault; intermittent?: number; seed?: number; loss?: number } = {},
+): World => {
   const world = createWorld({ seed: 1, nodes, profile: lan(), ...rest })
   assemble(world)
   return world
 }
-const agree = (world: World): number =>
-  world.until('of one view', () => world.disagreements().length === 0, 3 * lan().redialLast)
+const agree = (world: World): number => world.until('of one view', world.agreed, 3 * lan().redialLast)
 const statuses = (world: World, of: Host): (string | undefined)[] =>
   world
     .running()
@@ -61,13 +63,37 @@ test('a killed process is failed at everybody, and at nobody once it is back', (
   expect(world.violations).toEqual([])
 })
 
-test('a host whose power is cut is failed at everybody', () => {
-  const world = fleet(20)
-  const [victim] = world.hosts.slice(7) as [Host]
-  world.powerOff(victim)
-  world.until('failed', everywhere(world, victim, 'failed'), 60_000)
-  expect(world.violations).toEqual([])
+test.each([3, 5, 20])('a host whose power is cut is failed at everybody within seconds, in a fleet of %i', nodes => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const world = fleet(nodes, { seed })
+    // Its observers have to have seen its host answer.
+    world.run(5_000)
+    const [victim] = world.hosts.slice(1 + (seed % (nodes - 1))) as [Host]
+    world.powerOff(victim)
+    expect(world.until('failed', everywhere(world, victim, 'failed'), 60_000)).toBeLessThan(3_000)
+    expect(world.violations).toEqual([])
+  }
 })
+
+test('a process that stands still for ten seconds on a host that answers is failed at nobody', () => {
+  const world = fleet(20)
+  const [sleeper] = world.hosts.slice(7) as [Host]
+  world.run(5_000)
+  world.pause(sleeper, 10_000)
+  for (let tenths = 0; tenths < 150; tenths++) {
+    world.run(100)
+    expect(statuses(world, sleeper)).not.toContain('failed')
+  }
+  agree(world)
+})
+
+test('with a fifth of all packets lost nobody is failed at anybody in ten minutes', () => {
+  const world = fleet(20, { loss: 0.2 })
+  for (let seconds = 0; seconds < 600; seconds++) {
+    world.run(1_000)
+    for (const host of world.hosts) expect(statuses(world, host)).not.toContain('failed')
+  }
+}, 60_000)
 
 test('a process that stands still for seconds is failed at nobody in the end, and takes nobody for failed itself', () => {
   const world = fleet(20)

@@ -51,11 +51,16 @@ function ask(
       agent: false,
     })
     asked.once('error', fail)
-    asked.once('response', async response => {
+    asked.once('response', response => {
       let body = ''
-      for await (const part of response) body += part
-      const { statusCode = 0, headers } = response
-      done({ status: statusCode, type: headers['content-type'] ?? '', body, json: () => JSON.parse(body) })
+      response.on('data', part => {
+        body += part
+      })
+      response.once('error', fail) // the server may hang up in the middle of its answer
+      response.once('end', () => {
+        const { statusCode = 0, headers } = response
+        done({ status: statusCode, type: headers['content-type'] ?? '', body, json: () => JSON.parse(body) })
+      })
     })
     asked.end(options.body)
   })

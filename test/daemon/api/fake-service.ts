@@ -5,6 +5,7 @@ import {
   authorityFrom,
   type Digest,
   ENDORSEMENT,
+  type EventRecord,
   FleetError,
   generateKeyPair,
   type ImageDetail,
@@ -39,6 +40,9 @@ export interface Fake {
   /** What `watch` and `rollout` tell, newest last; `push` adds to it. */
   status: RolloutStatusView
   push(change: Partial<RolloutStatusView>): void
+  events: EventRecord[]
+  /** Delivers an event, to those that follow too. */
+  deliver(name: string, payload?: Uint8Array, coalesce?: boolean): EventRecord
   denied: Digest[]
   revoked: NodeId[]
   left: boolean
@@ -128,6 +132,33 @@ export function fakeService(): Fake {
   }
 
   const service: FleetService = {
+    async fireEvent({ name, payload, coalesce }) {
+      trip()
+      const { author, seq, ltime, cursor } = fake.deliver(name, payload, coalesce)
+      return { author, seq, ltime, cursor }
+    },
+    async *events({ since = 0, follow }, signal) {
+      trip()
+      let at = since
+      while (!signal.aborted) {
+        const next = fake.events.find(event => event.cursor > at)
+        if (next !== undefined) {
+          at = next.cursor
+          yield next
+          continue
+        }
+        if (!follow) return
+        await new Promise<void>(done => {
+          const wake = (): void => {
+            listeners.delete(wake)
+            done()
+          }
+          listeners.add(wake)
+          signal.addEventListener('abort', wake, { once: true })
+        })
+      }
+      fake.aborted += 1
+    },
     info: () => {
       trip()
       return info()
@@ -329,6 +360,24 @@ export function fakeService(): Fake {
     push(change) {
       fake.status = { ...fake.status, ...change }
       for (const listener of [...listeners]) listener()
+    },
+    events: [],
+    deliver(name, payload = new Uint8Array(), coalesce = false) {
+      const cursor = fake.events.length + 1
+      const event: EventRecord = {
+        cursor,
+        author: id,
+        authorName: 'alpha',
+        seq: cursor,
+        ltime: cursor + 4,
+        name,
+        payload,
+        coalesce,
+        at: 1_700_000_000_000 as Millis,
+      }
+      fake.events.push(event)
+      for (const listener of [...listeners]) listener()
+      return event
     },
     denied: [],
     revoked: [],

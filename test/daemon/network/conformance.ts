@@ -228,6 +228,19 @@ export function conforms({ name, create }: Implementation): void {
     })
   })
 
+  describe(`${name}: knocking`, () => {
+    test('a host where somebody listens is open, one where nobody does refuses, and no link is made', async () => {
+      const [a, b, c] = [await member(), await member(), await member()]
+      expect(await a.network.knock(b.addresses, 1_000)).toBe('open')
+      expect(await a.network.knock([NOBODY, ...b.addresses], 1_000)).toBe('open')
+      expect(await a.network.knock([NOBODY], 1_000)).toBe('refused')
+      await c.network.stop()
+      expect(await a.network.knock(c.addresses, 1_000)).toBe('refused')
+      expect(a.network.links()).toEqual([])
+      expect(b.events.links).toEqual([])
+    })
+  })
+
   describe(`${name}: gossip`, () => {
     test('a message reaches everybody along the links, once, and not its author', async () => {
       const [a, b, c] = [await member(), await member(), await member()]

@@ -44,6 +44,15 @@ describe('the memory hub', () => {
     expect(b.events.frames.map(({ text }) => text)).toEqual(['one', 'two'])
   })
 
+  test('gives no answer to a knock across a cut', async () => {
+    const hub = createMemoryHub()
+    const [a, b] = [await started(hub), await started(hub)]
+    hub.partition(a.id, b.id)
+    expect(await a.network.knock(b.addresses, 1)).toBe('none')
+    hub.heal()
+    expect(await a.network.knock(b.addresses, 1)).toBe('open')
+  })
+
   test('does nothing by itself under manual delivery', async () => {
     const hub = createMemoryHub('manual')
     const [a, b] = [await started(hub), await started(hub)]

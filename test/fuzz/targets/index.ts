@@ -1,0 +1,19 @@
+import type { Target } from '../target.ts'
+import { api } from './api.ts'
+import { document } from './document.ts'
+import { gossip, linkFrame } from './gossip.ts'
+import { chunkIndex, imageDescription, manifest, swarmMessage } from './images.ts'
+import { ledgerReply, ledgerRequest, ledgerValue } from './ledger.ts'
+import { mdns } from './mdns.ts'
+import { framing, handshake, linkOpen, rpc } from './network.ts'
+import { statement } from './statement.ts'
+import { token } from './token.ts'
+
+/** Every decoder of bytes that come from outside. A new one gets its line here. */
+export const TARGETS: readonly Target[] = [
+  ...[framing, handshake, linkOpen, linkFrame, gossip, rpc, mdns],
+  ...[statement, document, token],
+  ...[ledgerValue, ledgerRequest, ledgerReply],
+  ...[swarmMessage, imageDescription, manifest, chunkIndex],
+  api,
+]
