@@ -22,7 +22,7 @@ import {
 } from '../protocol/index.ts'
 import { type Intent, openStore } from '../rollout/index.ts'
 import { type Api, createApi } from './api/index.ts'
-import { createClock } from './clock.ts'
+import { createClock, wholeMillis } from './clock.ts'
 import type { Config } from './config/index.ts'
 import { createDriver, type Driver } from './drivers/index.ts'
 import { createEvents, type Events } from './events/index.ts'
@@ -92,7 +92,8 @@ export async function startFleetd(
   log: Logger,
   onStopRequest: (options: { leave: boolean }) => void,
 ): Promise<Fleetd> {
-  const now = createClock()
+  const exactNow = createClock()
+  const now = wholeMillis(exactNow)
   const random = seededRandom(randomInt(2 ** 31))
   const happenings = createHappenings(error => log.error({ err: error }, 'a listener failed'))
   let members: Members | undefined
@@ -306,6 +307,7 @@ export async function startFleetd(
       epoch: dataDir.epoch,
       record,
       now,
+      exactNow,
       random,
       log,
       onEvent(event, member) {

@@ -19,6 +19,7 @@ import type { Events } from './events/index.ts'
 import type { Fleetd } from './fleetd.ts'
 import type { Members } from './members/index.ts'
 import { DialError, parseAddress } from './network/index.ts'
+import { estimatedRtt, rttOf } from './rtt.ts'
 
 const WATCH_EVERY = 250
 const JOIN_TIMEOUT = 5_000
@@ -89,30 +90,35 @@ export function createService(fleetd: Fleetd): FleetService {
       }
     },
     readiness: () => ({ ready: true, reason: trust.authority() === undefined ? 'it belongs to no fleet yet' : '' }),
-    members: () => ({
-      members: members()
-        .members()
-        .map(
-          (member): MemberView => ({
-            id: member.id,
-            name: member.name,
-            addrs: member.addresses,
-            status: member.status,
-            class: member.class,
-            zone: member.zone,
-            group: member.group,
-            tags: { ...member.tags },
-            epoch: member.epoch,
-            layers: member.layers,
-            health: member.health,
-            reason: member.reason,
-            taint: member.taint,
-            rttMs: member.id === network.self ? null : member.rttMs,
-            version: member.version,
-          }),
-        )
-        .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1)),
-    }),
+    members() {
+      const all = members().members()
+      const me = all.find(member => member.id === network.self)
+      const views = all.map(
+        (member): MemberView => ({
+          id: member.id,
+          name: member.name,
+          addrs: member.addresses,
+          status: member.status,
+          class: member.class,
+          zone: member.zone,
+          group: member.group,
+          tags: { ...member.tags },
+          epoch: member.epoch,
+          layers: member.layers,
+          health: member.health,
+          reason: member.reason,
+          taint: member.taint,
+          rttMs: member.id === network.self ? null : member.rttMs,
+          estimatedRttMs: estimatedRtt(me, member),
+          version: member.version,
+        }),
+      )
+      return { members: views.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1)) }
+    },
+    rtt(from, to) {
+      const view = (id: NodeId) => members().find(id)!
+      return rttOf(network.self, view(find(from).id), view(to === undefined ? network.self : find(to).id))
+    },
 
     async claim({ chain, token }) {
       if (trust.authority() !== undefined)

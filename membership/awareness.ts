@@ -1,9 +1,14 @@
 /** Highest health score. With it, probes take nine times as long (Lifeguard §IV-A, S = 8). */
 const WORST = 8
-/** An event loop that was late by this much has not been reading its sockets either. Milliseconds. */
+/** A node whose event loop was held for so long was not reading its sockets either: one point for each so much. Milliseconds. */
 const LATE_LOOP = 250
 
-/** How well this node itself is: 0 is well. A sick observer takes longer before it calls others sick (Lifeguard's local health multiplier). */
+/**
+ * How well this node itself is: 0 is well. A sick observer takes longer before it calls others sick (Lifeguard's local health
+ * multiplier, arXiv 1707.00788, §IV-A). As there: -1 for an answered probe, +1 for one that neither its subject nor all that were
+ * asked to relay it answered, +1 for having to refute. Ours: points for an event loop that was held, since a
+ * single-threaded process is most often slow for that; and no point where nobody could be asked to relay, for then a dead peer looks the same.
+ */
 export interface Awareness {
   readonly score: number
   probeAnswered(): void
@@ -11,7 +16,8 @@ export interface Awareness {
   nobodyAnswered(): void
   /** Somebody suspected us, so we were not heard. */
   refuted(): void
-  loopDelay(milliseconds: number): void
+  /** The event loop was held for so long at a stretch, milliseconds. */
+  loopDelay(held: number): void
 }
 
 export function createAwareness(): Awareness {
@@ -26,8 +32,6 @@ export function createAwareness(): Awareness {
     probeAnswered: () => move(-1),
     nobodyAnswered: () => move(1),
     refuted: () => move(1),
-    loopDelay: late => {
-      if (late >= LATE_LOOP) move(1)
-    },
+    loopDelay: held => move(Math.floor(held / LATE_LOOP)),
   }
 }

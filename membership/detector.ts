@@ -1,10 +1,15 @@
-import { type Millis, millis, type NodeId, type Random, type Suspicion } from '../protocol/index.ts'
+import { type Coordinate, type Millis, millis, type NodeId, type Random, type Suspicion } from '../protocol/index.ts'
 import type { Awareness } from './awareness.ts'
 import type { Knock } from './evidence.ts'
 import type { Profile } from './profiles.ts'
 
 /** A subject that is heard anyway is still probed this often, in intervals, so that its round trip stays known. */
 const RTT_EVERY = 10
+/** A node that has measured little is in a hurry to know where it stands: it measures this often, until it has measured so many times. */
+const HURRY = 2
+const HURRIED = 20
+/** And how often an intermittent member, which observes nobody, measures the members that it is attached to, in intervals: for its coordinate alone. */
+const ATTACHED_EVERY = 60
 /** An observer that was sent anything within so many intervals before a round needs no further sign of life: the next comes 1 + SAID intervals later at most. */
 const SAID = 0.25
 /** A subject that was heard within so many intervals is not probed: its sign of life may be a little late. */
@@ -18,9 +23,10 @@ interface Probe {
   /** When others are asked; undefined once they have been. */
   relayAt: Millis | undefined
   readonly failAt: Millis
-  /** Others were asked, and so many of them have said that they cannot reach it either. */
-  asked: number
-  nacks: number
+  /** The others that were asked and have not said yet that they cannot reach it either. Nobody else's word counts. */
+  readonly asked: Set<NodeId>
+  /** For the round trip alone: no answer says nothing. */
+  readonly measureOnly: boolean
 }
 
 /** What is known of how a subject's host answers a connection. `usual`: what it said when its daemon was heard, with when that was asked. */
@@ -35,6 +41,10 @@ export interface DetectorInit {
   readonly awareness: Awareness
   readonly random: Random
   readonly subjects: () => readonly NodeId[]
+  /** Peers that are not observed, and whose round trip is wanted all the same. */
+  readonly attachments: () => readonly NodeId[]
+  /** How many round trips have been measured so far. */
+  readonly measurements: () => number
   /** Who observes this node, and when each was last sent anything. */
   readonly observers: () => readonly NodeId[]
   readonly saidAt: (node: NodeId) => Millis | undefined
@@ -47,15 +57,16 @@ export interface DetectorInit {
   askRelay(relay: NodeId, serial: number, subject: NodeId): void
   /** Asks the subject's host for a sign of life; `knocked` tells what came of it. */
   knock(subject: NodeId): void
-  measured(node: NodeId, rtt: number): void
+  measured(now: Millis, node: NodeId, rtt: number, coordinate: Coordinate): void
   unheard(node: NodeId, evidence: Suspicion['evidence']): void
 }
 
 export interface Detector {
   wake(now: Millis): void
   nextAt(): Millis
-  ack(now: Millis, serial: number, from: NodeId): void
-  relayed(now: Millis, serial: number, alive: boolean): void
+  ack(now: Millis, serial: number, from: NodeId, coordinate: Coordinate): void
+  /** What one that was asked says of the subject. Ignored from anybody else, and the second time. */
+  relayed(serial: number, from: NodeId, alive: boolean): void
   knocked(now: Millis, subject: NodeId, answer: Knock): void
   /** Its addresses are others now: what is known of how they answer is void. */
   moved(subject: NodeId): void
@@ -80,7 +91,7 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
   // A random phase, so that a fleet that was started together does not probe together.
   let nextRound = millis(start + random.int(profile.probeInterval))
 
-  const probe = (now: Millis, subject: NodeId): void => {
+  const probe = (now: Millis, subject: NodeId, measureOnly = false): void => {
     const stretch = awareness.score + 1
     serial = (serial + 1) % MAX_SERIAL
     const linked = init.linked(subject)
@@ -88,10 +99,10 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
       subject,
       sentAt: now,
       // Without a link there is nothing to wait for: others are asked at once.
-      relayAt: linked ? millis(now + profile.probeTimeout * stretch) : now,
+      relayAt: measureOnly ? undefined : linked ? millis(now + profile.probeTimeout * stretch) : now,
       failAt: millis(now + Math.max(profile.probeInterval, 2 * profile.probeTimeout) * stretch),
-      asked: 0,
-      nacks: 0,
+      asked: new Set(),
+      measureOnly,
     })
     if (linked) init.sendProbe(subject, serial)
   }
@@ -104,20 +115,22 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
     door.knocking = true
     init.knock(subject)
   }
-  const unheard = (id: number, { subject, asked, nacks }: Probe, evidence: Suspicion['evidence']): void => {
+  const unheard = (id: number, { subject, asked }: Probe, evidence: Suspicion['evidence']): void => {
     probes.delete(id)
-    if (asked > nacks) awareness.nobodyAnswered()
+    if (asked.size > 0) awareness.nobodyAnswered()
     init.unheard(subject, evidence)
   }
   const expire = (now: Millis): void => {
     for (const [id, outstanding] of probes) {
       const heard = (init.heardAt(outstanding.subject) ?? 0) > outstanding.sentAt
       if (heard) probes.delete(id)
-      else if (now >= outstanding.failAt) unheard(id, outstanding, 'silence')
-      else if (outstanding.relayAt !== undefined && now >= outstanding.relayAt) {
+      else if (now >= outstanding.failAt) {
+        if (outstanding.measureOnly) probes.delete(id)
+        else unheard(id, outstanding, 'silence')
+      } else if (outstanding.relayAt !== undefined && now >= outstanding.relayAt) {
         outstanding.relayAt = undefined
         const relays = random.shuffle(init.relays(outstanding.subject)).slice(0, profile.relays)
-        outstanding.asked = relays.length
+        for (const relay of relays) outstanding.asked.add(relay)
         for (const relay of relays) init.askRelay(relay, id, outstanding.subject)
         knock(now, outstanding.subject)
       }
@@ -142,17 +155,25 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
       if (init.linked(observer) && now - (init.saidAt(observer) ?? 0) >= SAID * profile.probeInterval)
         init.sendBeat(observer)
     const subjects = init.subjects()
+    const attachments = init.attachments()
+    const every = init.measurements() < HURRIED ? HURRY : RTT_EVERY
     for (const subject of subjects) {
       if (!fresh(now, subject) || !init.linked(subject)) continue
       const door = doors.get(subject)
       const tried =
         door !== undefined && (door.usual === 'open' || now - door.knockedAt < TRY_DOOR_EVERY * profile.probeInterval)
       if (!tried) knock(now, subject)
-      if (round - (measuredIn.get(subject) ?? Number.NEGATIVE_INFINITY) < RTT_EVERY || underWay(subject)) continue
+      if (round - (measuredIn.get(subject) ?? Number.NEGATIVE_INFINITY) < every || underWay(subject)) continue
       measuredIn.set(subject, round)
       probe(now, subject)
     }
-    if (measuredIn.size > 4 * (subjects.length + 1)) measuredIn.clear()
+    for (const peer of attachments) {
+      if (underWay(peer) || !init.linked(peer)) continue
+      if (round - (measuredIn.get(peer) ?? Number.NEGATIVE_INFINITY) < ATTACHED_EVERY) continue
+      measuredIn.set(peer, round)
+      probe(now, peer, true)
+    }
+    if (measuredIn.size > 4 * (subjects.length + attachments.length + 1)) measuredIn.clear()
     if (doors.size > 4 * (subjects.length + 1)) {
       for (const node of [...doors.keys()]) if (!subjects.includes(node)) doors.delete(node)
     }
@@ -172,18 +193,15 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
         if (!underWay(subject)) at = Math.min(at, (init.heardAt(subject) ?? 0) + FRESH * profile.probeInterval)
       return millis(at)
     },
-    ack(now, id, from) {
+    ack(now, id, from, coordinate) {
       const outstanding = probes.get(id)
       if (outstanding === undefined || outstanding.subject !== from) return
       probes.delete(id)
       awareness.probeAnswered()
-      init.measured(from, now - outstanding.sentAt)
+      init.measured(now, from, now - outstanding.sentAt, coordinate)
     },
-    relayed(_now, id, alive) {
-      const outstanding = probes.get(id)
-      if (outstanding === undefined) return
-      if (alive) probes.delete(id)
-      else outstanding.nacks += 1
+    relayed(id, from, alive) {
+      if (probes.get(id)?.asked.delete(from) === true && alive) probes.delete(id)
     },
     knocked(now, subject, answer) {
       const door = doors.get(subject)

@@ -1,5 +1,16 @@
 import { z } from 'zod'
-import { type Digest, decode, encode, FleetError, LIMITS, type NodeId } from '../protocol/index.ts'
+import {
+  type Coordinate,
+  type Digest,
+  decode,
+  encode,
+  FleetError,
+  LIMITS,
+  type NodeId,
+  packCoordinate,
+  packedCoordinate,
+  unpackCoordinate,
+} from '../protocol/index.ts'
 
 /** The kinds of statement that membership passes on. `document`: plans, revocations and policies, which it spreads and does not read. */
 export type GossipKind = 'record' | 'vitals' | 'suspicion' | 'document'
@@ -21,7 +32,8 @@ export type Frame =
   /** A sign of life, which spares its receiver a probe. */
   | { readonly type: 'beat' }
   | { readonly type: 'probe'; readonly serial: number }
-  | { readonly type: 'ack'; readonly serial: number }
+  /** `coordinate`: where the answerer stands, so that the round trip that this ends can be learned from. 46 bytes. */
+  | { readonly type: 'ack'; readonly serial: number; readonly coordinate: Coordinate }
   /** Probe this node for me. */
   | { readonly type: 'relay'; readonly serial: number; readonly subject: NodeId }
   /** `alive` false: it did not answer me either. */
@@ -92,7 +104,9 @@ const sum = z.number().int().min(-0x8000_0000).max(0x7fff_ffff)
 const SCHEMAS: { readonly [K in Frame['type']]: z.ZodType<Extract<Frame, { type: K }>> } = {
   beat: z.tuple([z.literal('beat')]).transform(([type]) => ({ type })),
   probe: z.tuple([z.literal('probe'), serial]).transform(([type, n]) => ({ type, serial: n })),
-  ack: z.tuple([z.literal('ack'), serial]).transform(([type, n]) => ({ type, serial: n })),
+  ack: z
+    .tuple([z.literal('ack'), serial, packedCoordinate])
+    .transform(([type, n, packed]) => ({ type, serial: n, coordinate: unpackCoordinate(packed)! })),
   relay: z.tuple([z.literal('relay'), serial, node]).transform(([type, n, subject]) => ({ type, serial: n, subject })),
   relayed: z
     .tuple([z.literal('relayed'), serial, z.boolean()])
@@ -121,8 +135,9 @@ export function encodeFrame(frame: Frame): Uint8Array {
     case 'beat':
       return encode([frame.type])
     case 'probe':
-    case 'ack':
       return encode([frame.type, frame.serial])
+    case 'ack':
+      return encode([frame.type, frame.serial, packCoordinate(frame.coordinate)])
     case 'relay':
       return encode([frame.type, frame.serial, frame.subject])
     case 'relayed':

@@ -3,6 +3,7 @@
 // It may import protocol/ and nothing else of ours, and knows nothing of images and rollouts.
 export { type Atlas, createAtlas } from './atlas.ts'
 export { COALESCE, type CoalescePeriods, type Coalescer, createCoalescer, lastOfMember } from './coalesce.ts'
+export { rttBetween } from './coordinates.ts'
 export * from './events/index.ts'
 export type { Knock } from './evidence.ts'
 export { decodeGossip, encodeGossip, type GossipKind } from './frames.ts'

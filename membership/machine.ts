@@ -14,6 +14,7 @@ import { createAddressBook } from './address-book.ts'
 import { createPuller, itemFrames, keysFor, lackedBy, offerFor, suspicionItems } from './antientropy.ts'
 import { createAtlas } from './atlas.ts'
 import { createAwareness } from './awareness.ts'
+import { createCoordinates, isPlaced } from './coordinates.ts'
 import { createDetector } from './detector.ts'
 import { strength } from './evidence.ts'
 import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind, type Item } from './frames.ts'
@@ -62,6 +63,8 @@ export interface Membership {
     readonly left: number
     readonly documents: number
     readonly documentBytes: number
+    /** How often this node's network coordinate went out of range and began anew. */
+    readonly coordinateResets: number
   }
   /** What must hold at any time, as sentences about what does not. */
   invariants(): string[]
@@ -89,6 +92,7 @@ export function createMembership(init: MembershipInit): Membership {
   )
   const relays = createRelays(profile)
   const puller = createPuller()
+  const coordinates = createCoordinates(random)
   const revoked = new Set<NodeId>()
   const declined = new Map<Digest, number>()
   let effects: Effect[] = []
@@ -180,6 +184,8 @@ export function createMembership(init: MembershipInit): Membership {
       awareness,
       random,
       subjects,
+      attachments: () => (attached() && !voice.leaving ? [...neighbours()] : []),
+      measurements: () => coordinates.observations,
       observers,
       saidAt: node => saidAt.get(node),
       sendBeat: node => send(node, { type: 'beat' }),
@@ -188,10 +194,13 @@ export function createMembership(init: MembershipInit): Membership {
       linked: redial.linked,
       sendProbe: (node, serial) => send(node, { type: 'probe', serial }),
       askRelay: (relay, serial, subject) => send(relay, { type: 'relay', serial, subject }),
-      measured(node, rtt) {
+      measured(now, node, rtt, theirs) {
         const member = roster.members.get(node)
+        if (member === undefined) return
         // Smoothed as TCP does it (RFC 6298, alpha = 1/8).
-        if (member !== undefined) member.rtt = member.rtt === undefined ? rtt : member.rtt + (rtt - member.rtt) / 8
+        member.rtt = member.rtt === undefined ? rtt : member.rtt + (rtt - member.rtt) / 8
+        if (isPlaced(theirs)) member.coordinate = theirs
+        if (coordinates.observe(node, theirs, rtt)) locate(now)
       },
       knock: node =>
         effects.push({ type: 'knock', peer: node, addresses: addressesOf(node), timeout: profile.knockTimeout }),
@@ -208,7 +217,7 @@ export function createMembership(init: MembershipInit): Membership {
     const { epoch, seq } = member.entry.record.body
     const known = member.entry.suspicions.get(self)?.body
     if (known?.epoch === epoch && known.seq === seq && strength(evidence) <= strength(known.evidence)) return
-    const statement = init.sign(SUSPICION, { subject: node, epoch, seq, evidence, since: stepNow })
+    const statement = init.sign(SUSPICION, { subject: node, epoch, seq, evidence, since: millis(Math.floor(stepNow)) })
     if (take(stepNow, [{ kind: 'suspicion', statement, observer: self }]) > 0) publish('suspicion', statement.bytes)
   }
 
@@ -220,6 +229,14 @@ export function createMembership(init: MembershipInit): Membership {
       roster.reflect(now, self, { record: true, vitals: false })
     }
     if (vitals !== undefined && table.mergeVitals(vitals)) publish('vitals', vitals.bytes)
+  }
+
+  /** This node's place has changed: seen here at once, and said when it is worth it. */
+  const locate = (now: Millis): void => {
+    const { own } = coordinates
+    const me = roster.members.get(self)
+    if (me !== undefined) me.coordinate = isPlaced(own) ? own : undefined
+    voice.locate(now, own)
   }
 
   // ---- what is heard ----
@@ -343,11 +360,11 @@ export function createMembership(init: MembershipInit): Membership {
       case 'beat':
         return
       case 'probe':
-        return send(peer, { type: 'ack', serial: frame.serial })
+        return send(peer, { type: 'ack', serial: frame.serial, coordinate: coordinates.own })
       case 'ack': {
         const relay = relays.answered(frame.serial, peer)
         if (relay !== undefined) return send(relay.asker, { type: 'relayed', serial: relay.serial, alive: true })
-        return detector.ack(now, frame.serial, peer)
+        return detector.ack(now, frame.serial, peer, frame.coordinate)
       }
       case 'relay': {
         const serial = redial.linked(frame.subject) ? relays.begin(now, peer, frame.serial, frame.subject) : undefined
@@ -355,7 +372,7 @@ export function createMembership(init: MembershipInit): Membership {
         return send(frame.subject, { type: 'probe', serial })
       }
       case 'relayed':
-        return detector.relayed(now, frame.serial, frame.alive)
+        return detector.relayed(frame.serial, peer, frame.alive)
       case 'digest':
         for (const answer of keysFor(table, frame.digests)) send(peer, answer)
         return
@@ -599,7 +616,7 @@ export function createMembership(init: MembershipInit): Membership {
         else if (status === 'failed' || status === 'left') count[status] += 1
       }
       const { documents, documentBytes } = table.stats()
-      return { healthScore: awareness.score, ...count, documents, documentBytes }
+      return { healthScore: awareness.score, ...count, documents, documentBytes, coordinateResets: coordinates.resets }
     },
     invariants() {
       const broken: string[] = []

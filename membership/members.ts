@@ -1,4 +1,16 @@
-import type { Address, Digest, Health, LayerStatus, Millis, NodeClass, NodeId, Suspicion } from '../protocol/index.ts'
+import {
+  type Address,
+  type Coordinate,
+  type Digest,
+  type Health,
+  type LayerStatus,
+  type Millis,
+  millis,
+  type NodeClass,
+  type NodeId,
+  type Suspicion,
+  unpackCoordinate,
+} from '../protocol/index.ts'
 import type { Atlas, Seat } from './atlas.ts'
 import { sized } from './slots.ts'
 import type { Entry, Table } from './table.ts'
@@ -29,6 +41,8 @@ export interface Member {
   heardAt: Millis
   /** Smoothed round trip of probes, milliseconds. */
   rtt: number | undefined
+  /** The newest that it has said, in an answer to a probe (set then) or in its vitals. */
+  coordinate: Coordinate | undefined
   /** By observer; held for as long as its fate is open. */
   readonly doubts: ReadonlyMap<NodeId, Doubt>
   /** When it counts as failed unless it refutes; Infinity with no doubts. */
@@ -50,6 +64,7 @@ const NO_DOUBTS: ReadonlyMap<NodeId, Doubt> = new Map()
 /** What is only known of few members at a time. */
 interface Rare {
   rtt: number | undefined
+  coordinate: Coordinate | undefined
   doubts: Map<NodeId, Doubt> | undefined
   failsAt: number
   toldAt: number
@@ -85,7 +100,7 @@ export function createMembers(atlas: Atlas, table: Table): Members {
   const rarely = (slot: number): Rare => {
     let known = rare.get(slot)
     if (known === undefined) {
-      known = { rtt: undefined, doubts: undefined, failsAt: Number.POSITIVE_INFINITY, toldAt: 0 }
+      known = { rtt: undefined, coordinate: undefined, doubts: undefined, failsAt: Number.POSITIVE_INFINITY, toldAt: 0 }
       rare.set(slot, known)
     }
     return known
@@ -136,6 +151,13 @@ export function createMembers(atlas: Atlas, table: Table): Members {
     set rtt(rtt) {
       rarely(this.slot).rtt = rtt
     }
+    get coordinate(): Coordinate | undefined {
+      const said = this.entry.vitals?.body.coordinate
+      return rare.get(this.slot)?.coordinate ?? (said === undefined ? undefined : unpackCoordinate(said))
+    }
+    set coordinate(coordinate) {
+      if (coordinate !== undefined || rare.has(this.slot)) rarely(this.slot).coordinate = coordinate
+    }
     get failsAt(): number {
       return rare.get(this.slot)?.failsAt ?? Number.POSITIVE_INFINITY
     }
@@ -163,7 +185,7 @@ export function createMembers(atlas: Atlas, table: Table): Members {
       if (observer !== undefined && known.doubts.size > 0) return
       known.doubts = undefined
       known.failsAt = Number.POSITIVE_INFINITY
-      if (known.rtt === undefined) rare.delete(this.slot)
+      if (known.rtt === undefined && known.coordinate === undefined) rare.delete(this.slot)
     }
   }
 
@@ -236,7 +258,10 @@ export interface MemberView {
   readonly reason: string
   readonly taint: readonly string[]
   readonly images: readonly Digest[]
+  /** Smoothed round trip of probes, milliseconds; null where none was measured. */
   readonly rttMs: number | null
+  /** Where it stands in the space of round trips (`rttBetween`); null until it has said so. */
+  readonly coordinate: Coordinate | null
   readonly since: Millis
 }
 
@@ -259,6 +284,7 @@ export function viewOf(member: Member): MemberView {
     taint: vitals?.body.taint ?? [],
     images: vitals?.body.images ?? [],
     rttMs: member.rtt ?? null,
-    since: member.since,
+    coordinate: member.coordinate ?? null,
+    since: millis(Math.floor(member.since)),
   }
 }

@@ -161,6 +161,7 @@ export function createRoster(init: RosterInit): Roster {
       if (known === undefined) return introduce(now, node)
       const { body } = known.entry.record
       if (change.record || change.vitals) known.heardAt = now
+      if (change.vitals && known.entry.vitals?.body.coordinate !== undefined) known.coordinate = undefined
       if (body.class === 'intermittent') {
         intermittent.add(node)
         judge.dismiss(known)

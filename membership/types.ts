@@ -49,7 +49,7 @@ export interface MembershipInit {
 }
 
 export type Input =
-  /** `late`: how much the event loop was behind, milliseconds. */
+  /** `late`: for how long at most the event loop was held since the last one, milliseconds. */
   | { readonly type: 'wake'; readonly late: number }
   /** May be told twice. */
   | { readonly type: 'linkUp'; readonly peer: NodeId }

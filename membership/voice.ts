@@ -1,8 +1,10 @@
 import {
+  type Coordinate,
   type Millis,
   millis,
   type NodeId,
   type NodeRecord,
+  packCoordinate,
   RECORD,
   type Statement,
   type StatementKind,
@@ -11,6 +13,7 @@ import {
 } from '../protocol/index.ts'
 import type { Profile } from './profiles.ts'
 import type { SelfRecord, SelfVitals } from './types.ts'
+import { createWhereabouts } from './whereabouts.ts'
 
 /**
  * Own records are at least this far apart, milliseconds: whoever makes us refute again and again does not make us flood the
@@ -26,6 +29,8 @@ export interface Voice {
   readonly leaving: boolean
   change(now: Millis, change: Partial<SelfRecord>): void
   setVitals(now: Millis, vitals: SelfVitals): void
+  /** Where this node stands now. Goes along with every vitals, and brings some about when it has moved enough. */
+  locate(now: Millis, coordinate: Coordinate): void
   /** A newer record is due, because somebody doubts this one. */
   refute(now: Millis): void
   /**
@@ -54,6 +59,7 @@ export function createVoice(init: {
   let seq = 0
   let vitalsSeq = 0
   let leaving = false
+  const whereabouts = createWhereabouts()
   let recordAt: number = init.now
   let recordDue: number = init.now
   let vitalsAt = Number.NEGATIVE_INFINITY
@@ -84,6 +90,10 @@ export function createVoice(init: {
       vitals = next
       vitalsDue = Math.min(vitalsDue, Math.max(now, vitalsAt + profile.vitalsInterval))
     },
+    locate(now, coordinate) {
+      whereabouts.moved(now, coordinate)
+      if (whereabouts.due(now)) vitalsDue = Math.min(vitalsDue, Math.max(now, vitalsAt + profile.vitalsInterval))
+    },
     refute: dueRecord,
     outdo(now, theirs) {
       if (theirs < epoch) return
@@ -112,7 +122,14 @@ export function createVoice(init: {
         vitalsSeq += 1
         vitalsAt = now
         vitalsDue = record.class === 'intermittent' ? now + profile.beat : never
-        said.vitals = init.sign(VITALS, { ...vitals, node: self, epoch, seq: vitalsSeq })
+        const place = whereabouts.say(now)
+        said.vitals = init.sign(VITALS, {
+          ...vitals,
+          node: self,
+          epoch,
+          seq: vitalsSeq,
+          ...(place === undefined ? {} : { coordinate: packCoordinate(place) }),
+        })
       }
       return said
     },

@@ -12,6 +12,7 @@ interface Options {
   readonly group?: string
   readonly zone?: string
   readonly watch?: true
+  readonly sort?: 'name' | 'rtt'
 }
 
 const EVERY = 1_000
@@ -19,7 +20,7 @@ const EVERY = 1_000
 export async function run(context: Context, options: Options): Promise<undefined> {
   const read = async (): Promise<Members> => {
     const { members } = await context.client.call('GET /v1/members')
-    return { members: members.filter(filter(options)) }
+    return { members: members.filter(filter(options)).sort(ORDER[options.sort ?? 'name']) }
   }
   if (options.watch !== true) {
     const members = await read()
@@ -38,6 +39,18 @@ export async function run(context: Context, options: Options): Promise<undefined
     await wait(EVERY, undefined, { signal: context.signal })
   }
 }
+
+const byName = (a: MemberView, b: MemberView): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
+/** Measured where it was, otherwise estimated; undefined where neither is known. */
+const distance = (member: MemberView): number | undefined => member.rttMs ?? member.estimatedRttMs ?? undefined
+const ORDER = {
+  name: byName,
+  /** Nearest first; those whose distance is not known, this node among them, come last. */
+  rtt: (a: MemberView, b: MemberView): number => {
+    const [near, far] = [distance(a) ?? Number.MAX_VALUE, distance(b) ?? Number.MAX_VALUE]
+    return near - far || byName(a, b)
+  },
+} as const
 
 function filter({ status, name, tag = {}, group, zone }: Options): (member: MemberView) => boolean {
   const tags = Object.entries(tag).map(([key, pattern]) => [key, new RegExp(`^(?:${pattern})$`)] as const)
@@ -68,10 +81,13 @@ const COLUMNS: readonly Column<MemberView>[] = [
   { head: 'GROUP', cell: member => member.group },
   { head: 'HEALTH', cell: member => ({ text: member.health, tint: HEALTH[member.health] }) },
   { head: 'LAYERS', cell: member => member.layers.map(layer).join(', ') },
-  { head: 'RTT', cell: member => (member.rttMs === null ? '' : `${member.rttMs.toFixed(1)} ms`) },
+  { head: 'RTT', cell: rtt },
 ]
 
-function render({ members }: Members, { paint, width }: Context): string {
-  const sorted = [...members].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
-  return table(COLUMNS, sorted, paint, width)
+/** `~`: estimated. */
+function rtt(member: MemberView): string {
+  const known = distance(member)
+  return known === undefined ? '' : `${member.rttMs === null ? '~' : ''}${known.toFixed(1)} ms`
 }
+
+const render = ({ members }: Members, { paint, width }: Context): string => table(COLUMNS, members, paint, width)

@@ -4,6 +4,7 @@ import { run as info } from '../actions/info.ts'
 import { run as join } from '../actions/join.ts'
 import { run as leave } from '../actions/leave.ts'
 import { run as members } from '../actions/members.ts'
+import { run as rtt } from '../actions/rtt.ts'
 import { run as tags } from '../actions/tags.ts'
 import { run as version } from '../actions/version.ts'
 import type { Flag, Spec } from '../spec.ts'
@@ -48,11 +49,21 @@ export const FLEET: readonly Spec[] = [
       { flags: '--tag <key=regexp>', help: 'whole value of the tag matches (repeatable)', parse: patternPair },
       { flags: '--group <group>', help: 'of this group' },
       { flags: '--zone <zone>', help: 'of this zone' },
+      { flags: '--sort <order>', help: 'name (default), or rtt: nearest first', parse: oneOf('name', 'rtt') },
       { flags: '--watch', help: 'go on showing it as it changes' },
     ],
     example: `fleetctl members --group web --status failed
+  fleetctl members --sort rtt
   fleetctl members --format json | jq -r '.members[].name'`,
     load: async () => members,
+  },
+  {
+    usage: 'rtt <a> [b]',
+    summary: 'the round trip between two nodes (default: to this one)',
+    example: `fleetctl rtt alpha beta
+    prints "alpha <-> beta: 0.6 ms (estimated)", or measured where this daemon has measured it;
+    a and b are names, ids or the beginnings of one`,
+    load: async () => rtt,
   },
   {
     usage: 'info',

@@ -32,6 +32,7 @@ export function answersOf(service: FleetService): Answers {
     'GET /v1/info': () => service.info(),
     'GET /v1/version': () => service.version(),
     'GET /v1/members': () => service.members(),
+    'GET /v1/rtt': ({ query }) => service.rtt(query.from, query.to),
     'POST /v1/claim': ({ body }) => service.claim(body),
     'POST /v1/join': ({ body }, signal) => service.join(body, signal),
     'POST /v1/leave': () => nothing(service.leave()),

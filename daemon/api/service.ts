@@ -20,6 +20,7 @@ import type {
   RolloutDraft,
   RolloutList,
   RolloutStatusView,
+  Rtt,
   Tags,
   TagsChange,
   Verified,
@@ -38,6 +39,11 @@ export interface FleetService {
   version(): Answer<VersionInfo>
   readiness(): Answer<Readiness>
   members(): Answer<Members>
+  /**
+   * Nodes are names, ids or beginnings of one; `to` undefined is this node. Throws `not-found` for an unknown node and for one that has no
+   * coordinate yet, `conflict` where several match, and `bad-input` for twice the same.
+   */
+  rtt(from: string, to: string | undefined): Answer<Rtt>
 
   /** Throws `refused` when the daemon belongs to a fleet already. */
   claim(claim: Claim): Promise<Info>

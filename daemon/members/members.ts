@@ -30,6 +30,7 @@ import { DialError, type Network, type NetworkEvents, type Verdict } from '../ne
 import type { Stores } from '../state/index.ts'
 import type { Trust } from '../trust/index.ts'
 import { checkDocument } from './documents.ts'
+import { watchLoopDelay } from './loop-delay.ts'
 
 const LEAVE_GRACE = 500
 
@@ -62,6 +63,8 @@ export interface MembersInit {
   readonly epoch: number
   readonly record: SelfRecord
   readonly now: () => Millis
+  /** The same clock with fractions, for round trips. */
+  readonly exactNow: () => Millis
   readonly random: Random
   readonly log: Logger
   onEvent(event: MemberEvent, member: MemberView): void
@@ -71,10 +74,11 @@ export interface MembersInit {
 
 /** Runs the membership machine on the network: verifies what comes in, carries out what comes back. */
 export async function createMembers(init: MembersInit): Promise<Members> {
-  const { network, trust, store, now, log } = init
+  const { network, trust, store, now, exactNow, log } = init
   const stopping = new AbortController()
   let timer: NodeJS.Timeout | undefined
-  let dueAt = now()
+  let dueAt = exactNow()
+  const loop = watchLoopDelay()
   let own = init.record
 
   const open = (kind: GossipKind, bytes: Uint8Array): Heard | undefined => {
@@ -110,14 +114,14 @@ export async function createMembers(init: MembersInit): Promise<Members> {
     random: init.random,
     epoch: init.epoch,
     record: own,
-    now: now(),
+    now: exactNow(),
     sign: trust.sign,
     open,
     peers: await store.peers.load(),
   })
 
   const input = (next: MembershipInput): void => {
-    if (!stopping.signal.aborted) for (const effect of machine.step(now(), next)) perform(effect)
+    if (!stopping.signal.aborted) for (const effect of machine.step(exactNow(), next)) perform(effect)
   }
 
   const perform = (effect: MembershipEffect): void => {
@@ -129,9 +133,9 @@ export async function createMembers(init: MembersInit): Promise<Members> {
         timer = setTimeout(
           () => {
             timer = undefined
-            input({ type: 'wake', late: Math.max(0, now() - dueAt) })
+            input({ type: 'wake', late: loop.worst() })
           },
-          Math.max(0, effect.at - now()),
+          Math.max(0, Math.ceil(effect.at - exactNow())),
         )
         return
       case 'send':
@@ -192,7 +196,7 @@ export async function createMembers(init: MembersInit): Promise<Members> {
   const keep = (document: Uint8Array): Promise<void> => store.documents.add(sha256(document), document)
 
   for (const document of await store.documents.load()) {
-    machine.step(now(), { type: 'document', bytes: document })
+    machine.step(exactNow(), { type: 'document', bytes: document })
     init.onDocument(document)
   }
   input({ type: 'wake', late: 0 })
@@ -222,6 +226,7 @@ export async function createMembers(init: MembersInit): Promise<Members> {
     stop() {
       stopping.abort()
       clearTimeout(timer)
+      loop.stop()
     },
     events: {
       linkUp: peer => input({ type: 'linkUp', peer }),

@@ -3,7 +3,7 @@ import { LIMITS } from '../limits.ts'
 import { address, counter, label, nodeClass, nodeId, reason, tags, time } from '../statements/fields.ts'
 import { health, layerStatusSchema } from '../statements/member.ts'
 import { policySchema } from '../statements/policy.ts'
-import { document, fleetId, list } from './fields.ts'
+import { document, fleetId, list, nodeRef } from './fields.ts'
 
 export const versionSchema = z.object({
   /** fleetd's version. */
@@ -57,11 +57,27 @@ export const memberSchema = z.object({
   taint: list(z.string()),
   /** Round trip in milliseconds; null for this node itself and where none was measured. */
   rttMs: z.number().nullable(),
+  /** Round trip in milliseconds as network coordinates estimate it; null for this node itself and where a coordinate is missing. */
+  estimatedRttMs: z.number().nullable(),
   version: z.string(),
 })
 export type MemberView = z.infer<typeof memberSchema>
 export const membersSchema = z.object({ members: list(memberSchema) })
 export type Members = z.infer<typeof membersSchema>
+
+/** `to` is this daemon's own node where it is not given. */
+export const rttQuerySchema = z.strictObject({ from: nodeRef, to: nodeRef.optional() })
+const rttEnd = z.object({ node: nodeId, name: label })
+export const rttSchema = z.object({
+  from: rttEnd,
+  to: rttEnd,
+  /** In milliseconds: measured where this daemon is one of the two and has measured it, otherwise estimated. */
+  rttMs: z.number(),
+  measured: z.boolean(),
+  /** As network coordinates estimate it; null where a coordinate is missing. */
+  estimatedRttMs: z.number().nullable(),
+})
+export type Rtt = z.infer<typeof rttSchema>
 
 const TOKEN_CHARACTERS = 400 * 1024
 const token = z.string().min(1).max(TOKEN_CHARACTERS)

@@ -35,6 +35,11 @@ export const ROUTES = {
   'GET /v1/info': { summary: 'This daemon', result: fleet.infoSchema },
   'GET /v1/version': { summary: 'Versions', result: fleet.versionSchema },
   'GET /v1/members': { summary: 'Everybody in the fleet, as this daemon sees them', result: fleet.membersSchema },
+  'GET /v1/rtt': {
+    summary: 'The round trip between two members, measured or estimated',
+    query: fleet.rttQuerySchema,
+    result: fleet.rttSchema,
+  },
   'POST /v1/claim': {
     summary: 'Makes an unclaimed daemon the first of a fleet',
     body: fleet.claimSchema,

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { packedCoordinate } from '../coordinate.ts'
 import { LIMITS } from '../limits.ts'
 import type { StatementKind } from '../statement.ts'
 import { address, bytes, counter, digest, label, nodeClass, nodeId, reason, tags, time } from './fields.ts'
@@ -80,6 +81,8 @@ export const vitalsSchema = z.object({
   images: z.array(digest).max(LIMITS.images),
   /** Marks of a node that was changed by hand or has outlived its image. */
   taint: z.array(label).max(8),
+  /** Where it stands in the space of round trips, once it has measured one (`packCoordinate`). */
+  coordinate: packedCoordinate.optional(),
 })
 export type Vitals = z.infer<typeof vitalsSchema>
 export const VITALS: StatementKind<Vitals> = {

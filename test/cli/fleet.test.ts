@@ -116,6 +116,38 @@ test('members keeps escape sequences of other nodes away from the terminal', asy
   expect(stdout).not.toContain('\u202e')
 })
 
+test('members --sort rtt puts the nearest first, measured or estimated, and those of unknown distance last', async () => {
+  fake.members = [
+    member('here', { id: fake.id, rttMs: null, estimatedRttMs: null }),
+    member('far', { rttMs: 90.04, estimatedRttMs: 80 }),
+    member('guessed', { rttMs: null, estimatedRttMs: 12.34 }),
+    member('near', { rttMs: 0.61, estimatedRttMs: 200 }),
+  ]
+  const order = async (...args: string[]): Promise<string[]> =>
+    (await ctl.json<{ members: { name: string }[] }>('members', ...args)).members.map(({ name }) => name)
+  expect(await order('--sort', 'rtt')).toEqual(['near', 'guessed', 'far', 'here'])
+  expect(await order()).toEqual(['far', 'guessed', 'here', 'near'])
+  const { stdout } = await ctl.run(['members', '--sort', 'rtt'])
+  const lines = stdout.trimEnd().split('\n').slice(1)
+  expect(lines.map(line => line.split(/ {2,}/).at(-1))).toEqual(['0.6 ms', '~12.3 ms', '90.0 ms', '-'])
+})
+
+test('rtt shows one round trip, says where it is from, and fails for a node without a coordinate', async () => {
+  expect((await ctl.run(['rtt', 'beta'])).stdout).toBe('beta <-> alpha: 0.6 ms (measured)\n')
+  expect((await ctl.run(['rtt', 'beta', 'gamma'])).stdout).toBe('beta <-> gamma: 0.7 ms (estimated)\n')
+  expect(await ctl.json('rtt', 'beta', 'gamma')).toEqual({
+    from: { node: fake.members[1]!.id, name: 'beta' },
+    to: { node: fake.members[2]!.id, name: 'gamma' },
+    rttMs: 0.7,
+    measured: false,
+    estimatedRttMs: 0.7,
+  })
+  fake.members = [member('new', { rttMs: null, estimatedRttMs: null }), member('old')]
+  const missing = await ctl.run(['rtt', 'new', 'old'])
+  expect(missing).toMatchObject({ code: 1, stdout: '' })
+  expect(missing.stderr).toMatch(/^fleetctl: rtt: new has no network coordinate yet/)
+})
+
 test('members --watch shows every change until it is interrupted', async () => {
   let seen = 0
   const result = await ctl.run(['--format', 'json', 'members', '--watch'], {

@@ -16,7 +16,7 @@ beforeEach(async () => {
 afterAll(() => ctl.close())
 
 const COMMANDS = [
-  ...['init', 'invite', 'members', 'info', 'version', 'join', 'leave', 'revoke', 'tags', 'event', 'events'],
+  ...['init', 'invite', 'members', 'info', 'version', 'join', 'leave', 'revoke', 'tags', 'event', 'events', 'rtt'],
   ...['build', 'list', 'inspect', 'fetch', 'verify', 'peers'].map(name => `image ${name}`),
   ...['start', 'status', 'list', 'pause', 'resume', 'promote', 'abort', 'undo', 'explain'].map(
     name => `rollout ${name}`,
@@ -41,6 +41,7 @@ test.each([
   [['members', 'extra'], /too many arguments/],
   [['--format', 'xml', 'members'], /expected text, json/],
   [['--timeout', '10', 'members'], /expected a length of time/],
+  [['members', '--sort', 'age'], /expected name, rtt/],
   [['members', '--name', '('], /expected a regular expression/],
   [['invite', '--class', 'spaceship'], /expected cloud, physical, intermittent/],
   [['rollout', 'start', '--max-unavailable', '0'], /whole number of at least 1/],

@@ -20,9 +20,16 @@ const kind = fc.constantFrom('record' as const, 'vitals' as const, 'suspicion' a
 const item = fc.tuple(kind, fc.uint8Array())
 const members = fc.array(key, { maxLength: 5 })
 const documents = fc.array(digest, { maxLength: 5 })
+const single = (max: number, min = -max) => fc.float({ min, max, noNaN: true })
+const coordinate = fc.record({
+  vector: fc.array(single(10), { minLength: 8, maxLength: 8 }),
+  error: single(1.5, 0),
+  adjustment: single(10),
+  height: single(10, 0),
+})
 const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ type: fc.constant('probe' as const), serial: word }),
-  fc.record({ type: fc.constant('ack' as const), serial: word }),
+  fc.record({ type: fc.constant('ack' as const), serial: word, coordinate }),
   fc.record({ type: fc.constant('relay' as const), serial: word, subject: node }),
   fc.record({ type: fc.constant('relayed' as const), serial: word, alive: fc.boolean() }),
   fc.record({
@@ -93,7 +100,10 @@ test.each([
   ['another type', ['hello', 1]],
   ['a type that objects have', ['constructor', 1]],
   ['a serial past 32 bits', ['probe', 2 ** 33]],
-  ['a serial that is no number', ['ack', 'x']],
+  ['a serial that is no number', ['probe', 'x']],
+  ['no coordinate', ['ack', 1]],
+  ['a coordinate that is too short', ['ack', 1, new Uint8Array(43)]],
+  ['a coordinate of NaN', ['ack', 1, new Uint8Array(44).fill(0xff)]],
   ['too few digests', ['digest', [1, 2]]],
   ['a bucket that there is not', ['keys', [BUCKETS], [], []]],
   ['a want of thousands', ['want', Array.from({ length: 5_000 }, () => 'x'), []]],

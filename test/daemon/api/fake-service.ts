@@ -73,6 +73,7 @@ export function member(name: string, change: Partial<MemberView> = {}): MemberVi
     reason: '',
     taint: [],
     rttMs: 0.61,
+    estimatedRttMs: 0.7,
     version: '0.1.0',
     ...change,
   }
@@ -169,6 +170,24 @@ export function fakeService(): Fake {
       trip()
       await fake.hang
       return { members: fake.members }
+    },
+    rtt(from, to) {
+      const view = (name: string): MemberView => {
+        const found = fake.members.find(each => each.name === name || each.id === name)
+        if (found === undefined) throw new FleetError('not-found', `no member ${name}`)
+        return found
+      }
+      const [a, b] = [view(from), view(to ?? fake.id)]
+      const near = [a, b].find(each => each.id !== fake.id)!
+      const measured = [a, b].some(each => each.id === fake.id)
+      if (near.estimatedRttMs === null) throw new FleetError('not-found', `${near.name} has no network coordinate yet`)
+      return {
+        from: { node: a.id, name: a.name },
+        to: { node: b.id, name: b.name },
+        rttMs: measured ? near.rttMs! : near.estimatedRttMs,
+        measured,
+        estimatedRttMs: near.estimatedRttMs,
+      }
     },
     async claim({ chain, token }) {
       if (fake.authority !== undefined) throw new FleetError('refused', 'this daemon belongs to a fleet already')
@@ -352,7 +371,11 @@ export function fakeService(): Fake {
     service,
     id,
     authority: undefined,
-    members: [member('alpha', { id, rttMs: null }), member('beta', { zone: 'z2' }), member('gamma')],
+    members: [
+      member('alpha', { id, rttMs: null, estimatedRttMs: null }),
+      member('beta', { zone: 'z2' }),
+      member('gamma'),
+    ],
     images: new Map(),
     plans: [],
     orders: [],

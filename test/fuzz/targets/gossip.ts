@@ -30,7 +30,11 @@ export const linkFrame: Target = {
     ...HOSTILE,
     encodeFrame({ type: 'beat' }),
     encodeFrame({ type: 'probe', serial: 1 }),
-    encodeFrame({ type: 'ack', serial: 0xffff_ffff }),
+    encodeFrame({
+      type: 'ack',
+      serial: 0xffff_ffff,
+      coordinate: { vector: [0.01, -0.02, 0, 0, 0, 0, 0, 1], error: 0.3, adjustment: -0.001, height: 0.000_01 },
+    }),
     encodeFrame({ type: 'relay', serial: 7, subject: PEER }),
     encodeFrame({ type: 'relayed', serial: 7, alive: false }),
     encodeFrame({ type: 'digest', digests: Array.from({ length: 2 * BUCKETS }, (_, index) => index - 5) }),
