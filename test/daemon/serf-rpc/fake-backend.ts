@@ -42,6 +42,7 @@ export function member(name: string, change: Partial<MemberView> = {}): MemberVi
     taint: [],
     images: [],
     rttMs: null,
+    coordinate: null,
     since: millis(0),
     ...change,
   }
