@@ -33,7 +33,7 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
 
 export interface LogLine {
   readonly at: Millis
-  readonly level: LogLevel
+  readonly level: LogLevel | 'fatal'
   readonly message: string
 }
 

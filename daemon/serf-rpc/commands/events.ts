@@ -44,7 +44,7 @@ const LEVELS: ReadonlyMap<string, LogLevel> = new Map([
   ['WARN', 'warn'],
   ['ERR', 'error'],
 ])
-const NAMES = new Map([...LEVELS].map(([name, level]) => [level, name]))
+const NAMES = new Map<string, string>([...LEVELS].map(([name, level]) => [level, name]))
 
 export const monitor: Command = command(z.object({ LogLevel: text }), (body, client, seq) => {
   const name = body.LogLevel.toUpperCase()
@@ -66,7 +66,7 @@ export function lineOf({ at, level, message }: LogLine): string {
   const two = (value: number): string => String(value).padStart(2, '0')
   const day = `${when.getFullYear()}/${two(when.getMonth() + 1)}/${two(when.getDate())}`
   const time = `${two(when.getHours())}:${two(when.getMinutes())}:${two(when.getSeconds())}`
-  return `${day} ${time} [${NAMES.get(level)}] fleetd: ${message}`
+  return `${day} ${time} [${NAMES.get(level) ?? 'ERR'}] fleetd: ${message}`
 }
 
 /** Ends a stream or the monitor. It always succeeds, as Serf's does: the client has stopped listening already. */

@@ -1,11 +1,13 @@
 import { isIPv6 } from 'node:net'
 import { arch, availableParallelism, platform } from 'node:os'
+import type { Logger } from 'pino'
 import { FleetError, isToken, ROUTES } from '../protocol/index.ts'
 import type { FleetService } from './api/index.ts'
 import type { Events } from './events/index.ts'
 import type { Fleetd } from './fleetd.ts'
 import type { Members } from './members/index.ts'
-import type { LogLevel, LogLine, SerfAnswer, SerfBackend, SerfQuery } from './serf-rpc/index.ts'
+import { endpointOf, parseAddress } from './network/index.ts'
+import type { LogLevel, LogLine, SerfAnswer, SerfBackend, SerfQuery, SerfRpc } from './serf-rpc/index.ts'
 
 /** The port of members where an address names none, as in Serf. */
 const DEFAULT_PORT = 7946
@@ -27,6 +29,23 @@ export interface SerfBackendInit {
   readonly logs: { listen(level: LogLevel, listener: (line: LogLine) => void): () => void }
   /** `[type[,type][:name]=]script`, as they are configured now. */
   eventHandlers(): readonly string[]
+}
+
+/** `--serf-rpc`: serves Serf's clients. Undefined where nobody asked for it. Throws `unavailable`, or what is wrong with the token's file. */
+export async function serveSerf(init: SerfBackendInit, log: Logger): Promise<SerfRpc | undefined> {
+  const { serfRpc, serfRpcAuthFile } = init.fleetd.config
+  if (serfRpc === undefined) return undefined
+  // Loaded only here: most daemons have no such clients.
+  const { createSerfRpc, readToken } = await import('./serf-rpc/index.ts')
+  const token = serfRpcAuthFile === undefined ? undefined : await readToken(serfRpcAuthFile)
+  const rpc = await createSerfRpc({
+    ...endpointOf(parseAddress(serfRpc)),
+    token,
+    backend: createSerfBackend(init),
+    log,
+  })
+  log.info({ address: rpc.address, token: token !== undefined }, `Serf clients are served at ${rpc.address}`)
+  return rpc
 }
 
 /** What Serf's RPC protocol needs, from the parts of the daemon. What needs a fleet throws `unclaimed` where there is none. */
