@@ -76,7 +76,11 @@ export function createSerfBackend({ fleetd, service, queries, logs, eventHandler
         set,
         delete: remove.filter(key => !Object.hasOwn(set, key)),
       })
-      if (!change.success) throw new FleetError('bad-input', `tags: ${change.error.issues[0]!.message}`)
+      if (!change.success) {
+        const issue = change.error.issues[0]!
+        const why = issue.code === 'invalid_key' ? issue.issues[0]!.message : issue.message
+        throw new FleetError('bad-input', `tag ${JSON.stringify(issue.path.at(-1))}: ${why}`)
+      }
       await service.changeTags(change.data)
     },
     async fire(event) {
