@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { isEventFrame, type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
+import { isEventFrame, type MemberEvent, type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
 import {
   type Digest,
   decode,
@@ -29,10 +29,13 @@ import { createEvents, type Events } from './events/index.ts'
 import { createHappenings, type Happenings } from './happenings.ts'
 import { createImages, type Images } from './images/index.ts'
 import { createLedgers, growth, type Ledgers } from './ledgers.ts'
+import type { LogTap } from './log.ts'
+import { createMemberWords } from './member-words.ts'
 import { createMembers, decodeDocument, encodeDocument, type Members } from './members/index.ts'
 import { createMetrics } from './metrics.ts'
 import { createLibp2pNetwork, type Network, parseAddress } from './network/index.ts'
 import { operatorKey } from './operator-key.ts'
+import { createQueries, type Queries } from './queries/index.ts'
 import {
   askForConfirmation,
   createGroups,
@@ -44,8 +47,11 @@ import {
   type Plans,
   type Rollouts,
 } from './rollout/index.ts'
+import { serveSerf } from './serf.ts'
+import type { SerfRpc } from './serf-rpc/index.ts'
 import { createService } from './service.ts'
 import type { DataDir } from './state/index.ts'
+import { dispatchEvents } from './topic-events.ts'
 import { createTrust, type Labels, type Trust } from './trust/index.ts'
 
 /** How often it is looked at whether a group should have more voters, and how long a candidate has to have been here. Milliseconds. */
@@ -66,7 +72,9 @@ export interface Fleetd {
   readonly groups: Groups
   readonly plans: Plans
   readonly rollouts: Rollouts
+  readonly queries: Queries
   readonly happenings: Happenings
+  readonly logTap: LogTap
   /** Undefined while the daemon belongs to no fleet. */
   members(): Members | undefined
   /** Undefined while the daemon belongs to no fleet. */
@@ -90,12 +98,12 @@ export async function startFleetd(
   dataDir: DataDir,
   version: string,
   log: Logger,
+  logTap: LogTap,
   onStopRequest: (options: { leave: boolean }) => void,
 ): Promise<Fleetd> {
   const exactNow = createClock()
   const now = wholeMillis(exactNow)
   const random = seededRandom(randomInt(2 ** 31))
-  const happenings = createHappenings(error => log.error({ err: error }, 'a listener failed'))
   let members: Members | undefined
   let events: Events | undefined
   let labels: Labels = { class: config.class, group: config.group, zone: config.zone, tags: config.tag }
@@ -119,6 +127,23 @@ export async function startFleetd(
     mdns: config.mdns,
     lanOnly: config.lanOnly,
     admission: trust,
+    log,
+  })
+
+  const happenings = createHappenings(error => log.error({ err: error }, 'somebody who listens to what happens failed'))
+  const memberWords = createMemberWords()
+  const tellMember = (event: MemberEvent, member: MemberView): void => {
+    const word = memberWords(event, member)
+    if (word !== undefined) happenings.tell({ type: 'members', event: word, members: [member] })
+  }
+  const queries = createQueries({
+    network,
+    trust,
+    epoch: dataDir.epoch,
+    members: () => members,
+    tell: query => happenings.tell({ type: 'query', query }),
+    now,
+    random,
     log,
   })
 
@@ -315,11 +340,13 @@ export async function startFleetd(
           { event: `member-${event}`, node: member.id, name: member.name },
           `${member.name}: ${event}`,
         )
+        tellMember(event, member)
       },
       onDocument: takeDocument,
     })
     events = await createEvents({ network, trust, happenings, directory: dataDir.path, now, random, log })
     for (const peer of network.links()) events.network.linkUp(peer)
+    tellMember('join', members.find(network.self)!)
     for (const node of trust.demand().revoked.keys()) {
       members.revoked(node)
       events.revoked(node)
@@ -360,6 +387,7 @@ export async function startFleetd(
 
   let growing: NodeJS.Timeout | undefined
   let api: Api | undefined
+  let serf: SerfRpc | undefined
   const startedAt = now()
   const fleetd: Fleetd = {
     config,
@@ -373,7 +401,9 @@ export async function startFleetd(
     groups,
     plans,
     rollouts,
+    queries,
     happenings,
+    logTap,
     members: () => members,
     events: () => events,
     labels: () => labels,
@@ -392,6 +422,8 @@ export async function startFleetd(
       clearInterval(growing)
       if (leave) await members?.leave()
       await api?.close()
+      await serf?.close()
+      queries.stop()
       groups.stop()
       members?.stop()
       await events?.close()
@@ -422,7 +454,10 @@ export async function startFleetd(
         ? (members?.gossip(message) ?? 'ignore')
         : topic === 'rollouts'
           ? groups.gossip(message)
-          : (events?.gossip(message, from) ?? 'ignore'),
+          : dispatchEvents(message, {
+              ...queries.gossip,
+              event: statement => events?.gossip(statement, from) ?? 'ignore',
+            }),
   })
   if (trust.authority() === undefined && config.init) {
     await fleetd.enter(foundFleet(await operatorKey(config.operatorKey), network.self, now()))
@@ -435,8 +470,10 @@ export async function startFleetd(
   for (const layer of layers) layer.start()
   growing = setInterval(tend, GROWTH.every)
 
-  api = await createApi({ service: createService(fleetd), log, metrics: createMetrics(fleetd) })
+  const service = createService(fleetd)
+  api = await createApi({ service, log, metrics: createMetrics(fleetd) })
   for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
+  serf = await serveSerf({ fleetd, service, eventHandlers: () => [] }, log)
   return fleetd
 }
 

@@ -23,7 +23,7 @@ async function main(): Promise<void> {
     return
   }
   const { config } = loaded
-  const log = await createLog(config.logLevel, config.logFormat)
+  const { log, tap } = await createLog(config.logLevel, config.logFormat)
   const dataDir = await openDataDir(config.dataDir, log)
   let fleetd: Fleetd | undefined
   let stopping = false
@@ -48,7 +48,7 @@ async function main(): Promise<void> {
   process.on('unhandledRejection', error =>
     log.error({ err: error }, 'a failure that nobody took care of; please report it'),
   )
-  fleetd = await startFleetd(config, dataDir, VERSION, log, stop)
+  fleetd = await startFleetd(config, dataDir, VERSION, log, tap, stop)
   log.info({ id: fleetd.network.self, addresses: fleetd.network.addresses(), api: fleetd.api() }, 'fleetd ready')
   notify('READY=1', log)
   // Starting and joining leave more garbage than hours of quiet would; `gc` is there when node was started as the first line of dist/fleetd.js says.

@@ -7,7 +7,7 @@ import type { Events } from './events/index.ts'
 import type { Fleetd } from './fleetd.ts'
 import type { Members } from './members/index.ts'
 import { endpointOf, parseAddress } from './network/index.ts'
-import type { LogLevel, LogLine, SerfAnswer, SerfBackend, SerfQuery, SerfRpc } from './serf-rpc/index.ts'
+import type { SerfBackend, SerfRpc } from './serf-rpc/index.ts'
 
 /** The port of members where an address names none, as in Serf. */
 const DEFAULT_PORT = 7946
@@ -15,18 +15,7 @@ const DEFAULT_PORT = 7946
 /** The parts of the daemon that clients of Serf's protocol reach. */
 export interface SerfBackendInit {
   readonly fleetd: Fleetd
-  readonly service: Pick<FleetService, 'join' | 'changeTags'> & {
-    forceLeave(node: string, prune: boolean): Promise<void>
-  }
-  readonly queries: {
-    ask(
-      query: SerfQuery & { readonly groups: readonly string[]; readonly zones: readonly string[] },
-      on: (answer: SerfAnswer) => void,
-      signal: AbortSignal,
-    ): Promise<unknown>
-    ltime(): number
-  }
-  readonly logs: { listen(level: LogLevel, listener: (line: LogLine) => void): () => void }
+  readonly service: Pick<FleetService, 'join' | 'changeTags' | 'forceLeave'>
   /** `[type[,type][:name]=]script`, as they are configured now. */
   eventHandlers(): readonly string[]
 }
@@ -49,7 +38,8 @@ export async function serveSerf(init: SerfBackendInit, log: Logger): Promise<Ser
 }
 
 /** What Serf's RPC protocol needs, from the parts of the daemon. What needs a fleet throws `unclaimed` where there is none. */
-export function createSerfBackend({ fleetd, service, queries, logs, eventHandlers }: SerfBackendInit): SerfBackend {
+export function createSerfBackend({ fleetd, service, eventHandlers }: SerfBackendInit): SerfBackend {
+  const { queries, happenings, logTap } = fleetd
   const members = (): Members => {
     fleetd.trust.demand()
     return fleetd.members()!
@@ -70,7 +60,7 @@ export function createSerfBackend({ fleetd, service, queries, logs, eventHandler
     },
     leave: () => members().leave(),
     stop: () => fleetd.requestStop({ leave: true }),
-    forceLeave: async (node, prune) => service.forceLeave(node, prune),
+    forceLeave: (node, prune) => service.forceLeave(node, prune),
     async changeTags(set, remove) {
       const change = ROUTES['POST /v1/tags'].body.safeParse({
         set,
@@ -95,8 +85,8 @@ export function createSerfBackend({ fleetd, service, queries, logs, eventHandler
       const found = all.find(({ name }) => name === node) ?? all.find(({ id }) => id === node)
       return found?.coordinate ?? undefined
     },
-    listen: listener => fleetd.happenings.listen(listener),
-    logs: (level, listener) => logs.listen(level, listener),
+    listen: listener => happenings.listen(listener),
+    logs: (level, listener) => logTap.listen(level, listener),
     stats: () => ({
       agent: { name: fleetd.config.name },
       runtime: {

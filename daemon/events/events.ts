@@ -22,6 +22,7 @@ import {
 } from '../../protocol/index.ts'
 import type { Happenings, UserEvent } from '../happenings.ts'
 import type { Network, NetworkEvents, Verdict } from '../network/index.ts'
+import { encodeEvents } from '../topic-events.ts'
 import type { Trust } from '../trust/index.ts'
 import { openJournal } from './journal.ts'
 import { replay } from './replay.ts'
@@ -204,7 +205,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
     const { body } = kept.statement
     const event = viewOf(kept)
     if (body.node === network.self && kept.told) {
-      network.publish('events', kept.statement.bytes)
+      network.publish('events', encodeEvents('event', kept.statement.bytes))
       fired.get(body.seq)?.done(event)
       fired.delete(body.seq)
     }

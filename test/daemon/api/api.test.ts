@@ -221,6 +221,46 @@ test('of updates that nobody takes in only the newest is kept', async () => {
   await new Promise(done => void server.close(done))
 })
 
+test('a lossless stream tells every update, and cuts off who does not read, saying so', async () => {
+  const { serveStream } = await import('../../../daemon/api/stream.ts')
+  let told = 0
+  let cut = false
+  const server = createServer((incoming, response) => {
+    const signal = new AbortController().signal
+    const run = async (update: (update: unknown) => void): Promise<unknown> => {
+      for (let i = 0; i < 10_000; i++) update(i)
+      if (incoming.url === '/short') return 'end'
+      while (!response.writableEnded) {
+        update('x'.repeat(64 * 1024))
+        told += 1
+        await new Promise(done => setImmediate(done))
+      }
+      cut = true
+      return undefined
+    }
+    void serveStream<unknown>(response, signal, run, { lossless: true })
+  })
+  await new Promise<void>(done => void server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as { port: number }
+  const { body } = await ask(`127.0.0.1:${port}`, '/short')
+  expect([...body.matchAll(/event: update\ndata: (\d+)/g)].map(match => Number(match[1]))).toEqual(
+    Array.from({ length: 10_000 }, (_, i) => i),
+  )
+  expect(body).toContain('event: result\ndata: "end"')
+
+  const asked = request({ host: '127.0.0.1', port, path: '/long', agent: false })
+  const slow = await new Promise<NodeJS.ReadableStream>(done => {
+    asked.once('response', done)
+    asked.end()
+  })
+  await eventually('the cut', () => cut, { everyMs: 5 })
+  let text = ''
+  for await (const part of slow) text += String(part)
+  expect([...text.matchAll(/event: update\ndata: "x/g)]).toHaveLength(told)
+  expect(text).toMatch(/event: problem\ndata: .*"code":"unavailable".*\n\n$/)
+  await new Promise(done => void server.close(done))
+})
+
 test('closing ends open streams and frees the socket', async () => {
   const address = await api.listen(socket())
   const watching = ask(address, '/v1/rollouts/web/watch').catch(error => error as Error)
