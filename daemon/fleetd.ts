@@ -49,6 +49,8 @@ import {
   type Plans,
   type Rollouts,
 } from './rollout/index.ts'
+import { serveSerf } from './serf.ts'
+import type { SerfRpc } from './serf-rpc/index.ts'
 import { createService } from './service.ts'
 import type { DataDir } from './state/index.ts'
 import { dispatchEvents } from './topic-events.ts'
@@ -402,6 +404,7 @@ export async function startFleetd(
 
   let growing: NodeJS.Timeout | undefined
   let api: Api | undefined
+  let serf: SerfRpc | undefined
   const startedAt = now()
   const fleetd: Fleetd = {
     config,
@@ -450,6 +453,7 @@ export async function startFleetd(
       const handled = handlers.stop()
       if (leave) await members?.leave()
       await api?.close()
+      await serf?.close()
       queries.stop()
       groups.stop()
       members?.stop()
@@ -498,8 +502,10 @@ export async function startFleetd(
   for (const layer of layers) layer.start()
   growing = setInterval(tend, GROWTH.every)
 
-  api = await createApi({ service: createService(fleetd), log, metrics: createMetrics(fleetd) })
+  const service = createService(fleetd)
+  api = await createApi({ service, log, metrics: createMetrics(fleetd) })
   for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
+  serf = await serveSerf({ fleetd, service, eventHandlers: () => settings.eventHandler.map(({ text }) => text) }, log)
   return fleetd
 }
 

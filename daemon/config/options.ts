@@ -103,6 +103,18 @@ export const OPTIONS = {
       help: 'where fleetctl reaches it: unix:PATH, or HOST:PORT on loopback (repeatable; default: unix:DATA_DIR/fleetd.sock)',
     },
     {
+      key: 'serfRpc',
+      flags: '--serf-rpc <host:port>',
+      kind: 'text',
+      help: "Serf's RPC protocol, for the serf program and what else talks to a Serf agent (default: off; Serf's own is 127.0.0.1:7373)",
+    },
+    {
+      key: 'serfRpcAuthFile',
+      flags: '--serf-rpc-auth-file <file>',
+      kind: 'text',
+      help: 'file, mode 0600, with the token that Serf clients have to show (-rpc-auth); needed for any address but loopback',
+    },
+    {
       key: 'logLevel',
       flags: '--log-level <level>',
       kind: 'text',
@@ -123,7 +135,6 @@ export const ALL_OPTIONS: readonly Option[] = Object.values(OPTIONS).flat()
 export const NOT_AVAILABLE: readonly string[] = [
   'apiTokenFile',
   'web',
-  'serfRpc',
   'dns',
   'oci',
   'fleetlock',

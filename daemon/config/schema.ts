@@ -33,6 +33,7 @@ const joinTarget = z
     'expected an invite token (fleet1....) or the HOST:PORT of a member',
   )
 
+const isLoopback = (text: string): boolean => /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/.test(text)
 const isUnix = (text: string): boolean => text.startsWith('unix:')
 const apiAddress = z
   .string()
@@ -41,7 +42,7 @@ const apiAddress = z
     'expected unix:PATH or HOST:PORT',
   )
   .refine(
-    text => isUnix(text) || /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/.test(text),
+    text => isUnix(text) || isLoopback(text),
     'a TCP address other than loopback needs TLS and a token file, which this version does not have; use loopback or unix:PATH',
   )
 
@@ -56,6 +57,10 @@ const handlerSpec = z.string().transform((text, context): HandlerSpec => {
     return z.NEVER
   }
 })
+
+const serfAddress = z
+  .string()
+  .refine(text => endpoint(text) !== undefined && !text.startsWith('/'), 'expected HOST:PORT or [IPV6]:PORT')
 
 const { name, class: nodeClass, zone, group, tags } = recordSchema.shape
 
@@ -110,6 +115,8 @@ export const configSchema = z.strictObject({
   handlerTimeout: duration.default(60_000),
   handlerConcurrency: z.number().int().min(1).max(64).default(8),
   api: z.array(apiAddress).min(1).max(16).optional(),
+  serfRpc: serfAddress.optional(),
+  serfRpcAuthFile: z.string().min(1).optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   logFormat: z.enum(['json', 'pretty']).default(() => (process.stderr.isTTY ? 'pretty' : 'json')),
   layers: z
@@ -124,8 +131,13 @@ export type Config = Omit<z.infer<typeof configSchema>, 'api'> & {
   readonly api: readonly string[]
 }
 
-/** Turns checked settings into the configuration. Throws a ZodError on what is wrong with them. */
+/** Turns checked settings into the configuration. Throws a ZodError on what is wrong with them, and `bad-input` on what does not go together. */
 export function complete(settings: Readonly<Record<string, unknown>>): Config {
   const { api, ...config } = configSchema.parse(settings)
+  if (config.serfRpc !== undefined && config.serfRpcAuthFile === undefined && !isLoopback(config.serfRpc))
+    throw new FleetError(
+      'bad-input',
+      `serfRpc: ${config.serfRpc} can be reached from other hosts, and whoever reaches it commands this daemon; give a token with --serf-rpc-auth-file, or use loopback`,
+    )
   return { ...config, api: api ?? [`unix:${join(config.dataDir, 'fleetd.sock')}`] }
 }

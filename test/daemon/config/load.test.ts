@@ -37,6 +37,18 @@ const refusal = async (argv: string[], env: NodeJS.ProcessEnv = {}): Promise<str
 }
 const refusalOf = (yaml: string): Promise<string> => refusal(['--config', file('f.yaml', yaml)])
 
+describe("Serf's clients", () => {
+  it('are served on loopback with no token, and elsewhere with one alone', async () => {
+    expect(await load(['--serf-rpc', '127.0.0.1:7373'])).toMatchObject({ serfRpc: '127.0.0.1:7373' })
+    expect(await load(['--serf-rpc', '0.0.0.0:7373', '--serf-rpc-auth-file', 'token'])).toMatchObject({
+      serfRpc: '0.0.0.0:7373',
+      serfRpcAuthFile: 'token',
+    })
+    expect(await refusal(['--serf-rpc', '0.0.0.0:7373'])).toContain('give a token with --serf-rpc-auth-file')
+    expect(await refusal(['--serf-rpc', '7373'])).toBe('--serf-rpc: expected HOST:PORT or [IPV6]:PORT, found "7373"')
+  })
+})
+
 describe('where a setting comes from', () => {
   it('is a complete configuration with no settings at all', async () => {
     const config = await load([])
@@ -200,7 +212,7 @@ describe('--check-config, --help and --version', () => {
     const help = printed.join('')
     for (const part of ['This node:', 'Network:', 'Examples:', '--data-dir <dir>', 'FLEETD_DATA_DIR', 'layers:'])
       expect(help).toContain(part)
-    expect(help).not.toMatch(/--serf-rpc|--quota|--web|--api-token-file/)
+    expect(help).not.toMatch(/--quota|--web|--api-token-file/)
   })
 })
 
