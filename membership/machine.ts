@@ -286,8 +286,15 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     switch (item.kind) {
       case 'record':
         return !revoked.has(item.statement.body.node) && table.mergeRecord(item.statement)
-      case 'vitals':
-        return !revoked.has(item.statement.body.node) && table.mergeVitals(item.statement)
+      case 'vitals': {
+        const { node, coordinate } = item.statement.body
+        if (revoked.has(node)) return false
+        // Said seldom: vitals without one leave the last that was said in force.
+        const place = coordinate === undefined ? roster.members.get(node)?.coordinate : undefined
+        if (!table.mergeVitals(item.statement)) return false
+        if (place !== undefined) roster.members.get(node)!.coordinate = place
+        return true
+      }
       case 'suspicion':
         return (
           !revoked.has(item.observer) &&
