@@ -29,6 +29,10 @@ export interface DaemonOptions {
   readonly layers?: Record<string, unknown>
   readonly flags?: readonly string[]
   readonly port?: number
+  /** Instead of 127.0.0.1 and a free port. */
+  readonly listen?: readonly string[]
+  /** What the program is put behind, as `ip netns exec NAME`; it has to become the program, with the same pid. */
+  readonly within?: readonly string[]
   readonly mdns?: boolean
   /** Another build of the daemon. */
   readonly program?: string
@@ -48,8 +52,8 @@ export interface Daemon {
   kill(signal: NodeJS.Signals): void
   /** Resolves with the exit code (or null when killed). */
   exited(): Promise<number | null>
-  /** The same daemon again on the same data directory. */
-  restart(): Promise<Daemon>
+  /** The same daemon again on the same data directory, with other options where given. */
+  restart(changes?: Partial<DaemonOptions>): Promise<Daemon>
 }
 
 export interface Sandbox {
@@ -74,8 +78,10 @@ export async function sandbox(): Promise<Sandbox> {
     const socket = join(dataDir, 'api.sock')
     const configFile = join(dir, `${options.name}.yaml`)
     writeFileSync(configFile, stringify({ layers: options.layers ?? {} }))
+    const listen = options.listen ?? [`127.0.0.1:${port}`]
     const args = [
-      ...['--data-dir', dataDir, '--name', options.name, '--listen', `127.0.0.1:${port}`, '--api', `unix:${socket}`],
+      ...['--data-dir', dataDir, '--name', options.name, '--api', `unix:${socket}`],
+      ...listen.flatMap(address => ['--listen', address]),
       ...['--config', configFile, '--profile', 'local', '--log-format', 'json', '--log-level', 'debug'],
       ...(options.mdns === true ? [] : ['--no-mdns']),
       ...(options.init === true ? ['--init', '--operator-key', operatorKey] : []),
@@ -86,7 +92,8 @@ export async function sandbox(): Promise<Sandbox> {
       ...(options.flags ?? []),
     ]
     const logFile = join(dir, `${options.name}.log`)
-    const child = spawn(options.program ?? FLEETD, args, {
+    const [program = FLEETD, ...behind] = [...(options.within ?? []), options.program ?? FLEETD, ...args]
+    const child = spawn(program, behind, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NODE_OPTIONS: '' },
     })
@@ -115,13 +122,13 @@ export async function sandbox(): Promise<Sandbox> {
       },
       kill: signal => void child.kill(signal),
       exited: () => exited,
-      async restart() {
+      async restart(changes = {}) {
         if (child.exitCode === null && child.signalCode === null) {
           child.kill('SIGTERM')
           await exited
         }
         running.delete(daemon)
-        return start({ ...options, port })
+        return start({ ...options, port, ...changes })
       },
     }
     running.add(daemon)
