@@ -15,7 +15,7 @@ export interface Client {
 }
 
 /** Streams that end by themselves, with a result. */
-type FiniteName = Exclude<StreamName, 'GET /v1/rollouts/:group/watch'>
+type FiniteName = { [N in StreamName]: undefined extends Result<N> ? never : N }[StreamName]
 type Input<N extends PlainName> = keyof Call<N> extends never ? [] : [input: Call<N>]
 interface Parts {
   readonly params?: Readonly<Record<string, string>>

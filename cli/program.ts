@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import { FLEET } from './commands/fleet.ts'
 import { IMAGE } from './commands/image.ts'
 import { KEY, LEDGER, NODE, POLICY } from './commands/other.ts'
+import { QUERIES } from './commands/queries.ts'
 import { ROLLOUT } from './commands/rollout.ts'
 import type { GlobalOptions } from './context.ts'
 import type { Group, Spec } from './spec.ts'
@@ -43,7 +44,7 @@ Exit: 0 done, 1 failed, 2 usage, 3 rolled back, 4 paused, 5 refused, 6 conflict,
   quiet(program)
   // Only right behind the program's name: `image build` has a --version of its own.
   if (argv[0] === '--version') program.version(version, '--version', 'the version of fleetctl')
-  for (const spec of FLEET) add(program, spec, perform)
+  for (const spec of [...FLEET, ...QUERIES]) add(program, spec, perform)
   for (const group of GROUPS) {
     const parent = quiet(program.command(group.name)).description(group.summary).helpCommand(false)
     if (argv.includes(group.name)) for (const spec of group.commands) add(parent, spec, perform)
@@ -62,7 +63,10 @@ function add(parent: Command, spec: Spec, perform: Perform): void {
   command.addHelpText('after', `\nExample:\n  ${spec.example}`)
   command.action(async (...given: unknown[]) => {
     const args = given.slice(0, -1) // the arguments and the options; last comes the command itself
-    await perform(pathOf(command), command.optsWithGlobals() as GlobalOptions, spec.load, args)
+    const { timeout, ...options } = command.optsWithGlobals() as GlobalOptions
+    if (timeout === undefined) return perform(pathOf(command), options, spec.load, args)
+    if (spec.ownTimeout !== true) return perform(pathOf(command), { ...options, timeout }, spec.load, args)
+    await perform(pathOf(command), options, spec.load, [...args.slice(0, -1), { ...(args.at(-1) as object), timeout }])
   })
 }
 

@@ -20,6 +20,8 @@ export interface Spec {
   readonly usage: string
   readonly summary: string
   readonly flags?: readonly Flag[]
+  /** --timeout is this command's own business, and comes with its options: it ends nothing by itself. */
+  readonly ownTimeout?: true
   /** Shown by --help: what somebody would type, and what comes of it. */
   readonly example: string
   readonly load: () => Promise<Action>

@@ -1,7 +1,8 @@
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
-import { isEventFrame, type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
+import { isEventFrame, type MemberEvent, type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
 import {
   type Digest,
   decode,
@@ -23,16 +24,20 @@ import {
 import { type Intent, openStore } from '../rollout/index.ts'
 import { type Api, createApi } from './api/index.ts'
 import { createClock, wholeMillis } from './clock.ts'
-import type { Config } from './config/index.ts'
+import { type Config, changedTags } from './config/index.ts'
 import { createDriver, type Driver } from './drivers/index.ts'
 import { createEvents, type Events } from './events/index.ts'
+import { createHandlers, type Handlers } from './handlers/index.ts'
 import { createHappenings, type Happenings } from './happenings.ts'
 import { createImages, type Images } from './images/index.ts'
 import { createLedgers, growth, type Ledgers } from './ledgers.ts'
+import type { LogTap } from './log.ts'
+import { createMemberWords } from './member-words.ts'
 import { createMembers, decodeDocument, encodeDocument, type Members } from './members/index.ts'
 import { createMetrics } from './metrics.ts'
 import { createLibp2pNetwork, type Network, parseAddress } from './network/index.ts'
 import { operatorKey } from './operator-key.ts'
+import { createQueries, type Queries } from './queries/index.ts'
 import {
   askForConfirmation,
   createGroups,
@@ -44,8 +49,11 @@ import {
   type Plans,
   type Rollouts,
 } from './rollout/index.ts'
+import { serveSerf } from './serf.ts'
+import type { SerfRpc } from './serf-rpc/index.ts'
 import { createService } from './service.ts'
 import type { DataDir } from './state/index.ts'
+import { dispatchEvents } from './topic-events.ts'
 import { createTrust, type Labels, type Trust } from './trust/index.ts'
 
 /** How often it is looked at whether a group should have more voters, and how long a candidate has to have been here. Milliseconds. */
@@ -66,7 +74,10 @@ export interface Fleetd {
   readonly groups: Groups
   readonly plans: Plans
   readonly rollouts: Rollouts
+  readonly queries: Queries
   readonly happenings: Happenings
+  readonly logTap: LogTap
+  readonly handlers: Handlers
   /** Undefined while the daemon belongs to no fleet. */
   members(): Members | undefined
   /** Undefined while the daemon belongs to no fleet. */
@@ -76,6 +87,8 @@ export interface Fleetd {
   /** Passes a document on to all members, and to its own disk. */
   spread(kind: 'plan' | 'policy' | 'revocation', statement: Uint8Array): Promise<void>
   labels(): Labels
+  /** Takes up those settings of the next configuration that can change while it runs (RELOADABLE). Throws `refused` when the invite forbids a tag. */
+  reload(next: Config): void
   api(): readonly string[]
   now(): Millis
   /** Resolves once it has stopped. `leave`: says goodbye first, and ends the programs. */
@@ -90,14 +103,16 @@ export async function startFleetd(
   dataDir: DataDir,
   version: string,
   log: Logger,
+  logTap: LogTap,
   onStopRequest: (options: { leave: boolean }) => void,
 ): Promise<Fleetd> {
   const exactNow = createClock()
   const now = wholeMillis(exactNow)
   const random = seededRandom(randomInt(2 ** 31))
-  const happenings = createHappenings(error => log.error({ err: error }, 'a listener failed'))
   let members: Members | undefined
   let events: Events | undefined
+  /** The configuration as last reloaded; `config` is that of the start. */
+  let settings = config
   let labels: Labels = { class: config.class, group: config.group, zone: config.zone, tags: config.tag }
 
   const trust = createTrust({
@@ -119,6 +134,32 @@ export async function startFleetd(
     mdns: config.mdns,
     lanOnly: config.lanOnly,
     admission: trust,
+    log,
+  })
+
+  const happenings = createHappenings(error => log.error({ err: error }, 'somebody who listens to what happens failed'))
+  const memberWords = createMemberWords()
+  const tellMember = (event: MemberEvent, member: MemberView): void => {
+    const word = memberWords(event, member)
+    if (word !== undefined) happenings.tell({ type: 'members', event: word, members: [member] })
+  }
+  const queries = createQueries({
+    network,
+    trust,
+    epoch: dataDir.epoch,
+    members: () => members,
+    tell: query => happenings.tell({ type: 'query', query }),
+    now,
+    random,
+    log,
+  })
+  const handlers = await createHandlers({
+    config,
+    happenings,
+    store: dataDir,
+    self: () => ({ id: network.self, name: config.name, ...labels, tags: members?.record().tags ?? labels.tags }),
+    nameOf: node => members?.find(node)?.name,
+    now,
     log,
   })
 
@@ -315,11 +356,14 @@ export async function startFleetd(
           { event: `member-${event}`, node: member.id, name: member.name },
           `${member.name}: ${event}`,
         )
+        tellMember(event, member)
       },
       onDocument: takeDocument,
     })
     events = await createEvents({ network, trust, happenings, directory: dataDir.path, now, random, log })
+    handlers.follow(events)
     for (const peer of network.links()) events.network.linkUp(peer)
+    tellMember('join', members.find(network.self)!)
     for (const node of trust.demand().revoked.keys()) {
       members.revoked(node)
       events.revoked(node)
@@ -360,6 +404,7 @@ export async function startFleetd(
 
   let growing: NodeJS.Timeout | undefined
   let api: Api | undefined
+  let serf: SerfRpc | undefined
   const startedAt = now()
   const fleetd: Fleetd = {
     config,
@@ -373,10 +418,25 @@ export async function startFleetd(
     groups,
     plans,
     rollouts,
+    queries,
     happenings,
+    logTap,
+    handlers,
     members: () => members,
     events: () => events,
     labels: () => labels,
+    reload(next) {
+      const record = members?.record()
+      const tags = changedTags(settings.tag, next.tag, record?.tags ?? labels.tags)
+      // Checked first: what is refused must leave all as it was.
+      const bound = trust.authority() === undefined ? { ...labels, tags } : trust.bound({ ...labels, tags }, DEFAULTS)
+      handlers.configure(next)
+      if (!isDeepStrictEqual(settings.tag, next.tag)) {
+        labels = bound
+        members?.changeRecord({ tags: bound.tags })
+      }
+      settings = next
+    },
     now,
     api: () => api?.addresses() ?? [],
     async enter(token) {
@@ -390,8 +450,11 @@ export async function startFleetd(
     },
     async stop({ leave }) {
       clearInterval(growing)
+      const handled = handlers.stop()
       if (leave) await members?.leave()
       await api?.close()
+      await serf?.close()
+      queries.stop()
       groups.stop()
       members?.stop()
       await events?.close()
@@ -399,6 +462,7 @@ export async function startFleetd(
       for (const driver of drivers) await driver.stop({ leaveRunning: !leave })
       await images.stop()
       await network.stop()
+      await handled
       await dataDir.close()
     },
     requestStop: onStopRequest,
@@ -422,7 +486,10 @@ export async function startFleetd(
         ? (members?.gossip(message) ?? 'ignore')
         : topic === 'rollouts'
           ? groups.gossip(message)
-          : (events?.gossip(message, from) ?? 'ignore'),
+          : dispatchEvents(message, {
+              ...queries.gossip,
+              event: statement => events?.gossip(statement, from) ?? 'ignore',
+            }),
   })
   if (trust.authority() === undefined && config.init) {
     await fleetd.enter(foundFleet(await operatorKey(config.operatorKey), network.self, now()))
@@ -435,8 +502,10 @@ export async function startFleetd(
   for (const layer of layers) layer.start()
   growing = setInterval(tend, GROWTH.every)
 
-  api = await createApi({ service: createService(fleetd), log, metrics: createMetrics(fleetd) })
+  const service = createService(fleetd)
+  api = await createApi({ service, log, metrics: createMetrics(fleetd) })
   for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
+  serf = await serveSerf({ fleetd, service, eventHandlers: () => settings.eventHandler.map(({ text }) => text) }, log)
   return fleetd
 }
 

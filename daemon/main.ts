@@ -5,6 +5,7 @@ import { defaultDataDir, loadConfig } from './config/index.ts'
 import { type Fleetd, startFleetd } from './fleetd.ts'
 import { createLog } from './log.ts'
 import { notify } from './notify.ts'
+import { createReload } from './reload.ts'
 import { openDataDir } from './state/index.ts'
 
 declare const __VERSION__: string | undefined
@@ -23,7 +24,7 @@ async function main(): Promise<void> {
     return
   }
   const { config } = loaded
-  const log = await createLog(config.logLevel, config.logFormat)
+  const { log, tap, setLevel } = await createLog(config.logLevel, config.logFormat)
   const dataDir = await openDataDir(config.dataDir, log)
   let fleetd: Fleetd | undefined
   let stopping = false
@@ -45,10 +46,25 @@ async function main(): Promise<void> {
   }
   process.on('SIGINT', () => stop({ leave: true }))
   process.on('SIGTERM', () => stop({ leave: false }))
+  const reload = createReload({
+    running: config,
+    load: async () => (await loadConfig(process.argv.slice(2), process.env, VERSION))!.config,
+    apply(next) {
+      fleetd?.reload(next)
+      setLevel(next.logLevel)
+    },
+    notify,
+    log,
+  })
+  process.on('SIGHUP', () => {
+    // Before it is ready there is nothing to tell systemd of, and the files have only just been read.
+    if (fleetd === undefined) log.warn('SIGHUP came before the daemon was ready: nothing is reloaded; send it again')
+    else void reload()
+  })
   process.on('unhandledRejection', error =>
     log.error({ err: error }, 'a failure that nobody took care of; please report it'),
   )
-  fleetd = await startFleetd(config, dataDir, VERSION, log, stop)
+  fleetd = await startFleetd(config, dataDir, VERSION, log, tap, stop)
   log.info({ id: fleetd.network.self, addresses: fleetd.network.addresses(), api: fleetd.api() }, 'fleetd ready')
   notify('READY=1', log)
   // Starting and joining leave more garbage than hours of quiet would; `gc` is there when node was started as the first line of dist/fleetd.js says.

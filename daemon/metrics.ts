@@ -1,4 +1,4 @@
-import { Gauge, Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
 import type { Fleetd } from './fleetd.ts'
 
 /** What `/metrics` shows; collected when it is asked for. */
@@ -14,6 +14,17 @@ export function createMetrics(fleetd: Fleetd): Registry {
       },
     })
   }
+  const counter = (name: string, help: string, value: () => number): void => {
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset()
+        this.inc(value())
+      },
+    })
+  }
   gauge('fleet_members_alive', 'Members that are alive or suspect, this one among them.', set =>
     set.set(fleetd.members()?.stats().alive ?? 0),
   )
@@ -23,6 +34,23 @@ export function createMetrics(fleetd: Fleetd): Registry {
     set.set(fleetd.members()?.stats().healthScore ?? 0),
   )
   gauge('fleet_images_held', 'Images that this node can serve.', set => set.set(fleetd.images.holdings().length))
+  const handlers = fleetd.handlers.stats
+  counter('fleet_handlers_started_total', 'Runs of event handlers that were started.', () => handlers().started)
+  counter('fleet_handlers_failed_total', 'Runs of event handlers that failed or timed out.', () => handlers().failed)
+  counter(
+    'fleet_handlers_timed_out_total',
+    'Runs of event handlers that were killed after their time.',
+    () => handlers().timedOut,
+  )
+  counter(
+    'fleet_handlers_dropped_total',
+    'Member events and queries that event handlers were too slow for.',
+    () => handlers().dropped,
+  )
+  gauge('fleet_handlers_running', 'Event handlers that run now.', set => set.set(handlers().running))
+  gauge('fleet_handlers_queued', 'Member events and queries that wait for event handlers.', set =>
+    set.set(handlers().queued),
+  )
   gauge('process_resident_memory_bytes', 'Resident memory.', set => set.set(process.memoryUsage.rss()))
   return registry
 }

@@ -9,10 +9,12 @@ const PATIENCE = 5_000
  * socket for it, so the program that comes with systemd is asked. It speaks from a process of its own, so a unit that does not
  * run as root needs `NotifyAccess=all`. Resolves when it was told; never rejects: a failure is a line in the log.
  */
-export function notify(state: 'READY=1' | 'STOPPING=1', log: Logger): Promise<void> {
+export function notify(state: 'READY=1' | 'STOPPING=1' | 'RELOADING=1', log: Logger): Promise<void> {
   if (process.env.NOTIFY_SOCKET === undefined) return Promise.resolve()
   return new Promise(done => {
-    execFile('systemd-notify', [state], { timeout: PATIENCE }, error => {
+    // Type=notify-reload wants to know when the reload began, on CLOCK_MONOTONIC, which is what hrtime reads.
+    const more = state === 'RELOADING=1' ? [`MONOTONIC_USEC=${process.hrtime.bigint() / 1_000n}`] : []
+    execFile('systemd-notify', [state, ...more], { timeout: PATIENCE }, error => {
       if (error !== null) {
         const missing = error.code === 'ENOENT'
         log.warn(

@@ -11,6 +11,7 @@ import {
   open,
   parseToken,
   type RolloutStatusView,
+  toDocument,
   toFleetError,
 } from '../protocol/index.ts'
 import type { StoredImage } from '../rollout/index.ts'
@@ -18,6 +19,7 @@ import type { FleetService } from './api/index.ts'
 import type { Events } from './events/index.ts'
 import type { Fleetd } from './fleetd.ts'
 import type { Members } from './members/index.ts'
+import { monitor } from './monitor.ts'
 import { DialError, parseAddress } from './network/index.ts'
 import { estimatedRtt, rttOf } from './rtt.ts'
 
@@ -38,7 +40,9 @@ export function createService(fleetd: Fleetd): FleetService {
     return fleetd.events()!
   }
   const nameOf = (node: NodeId): string => fleetd.members()?.find(node)?.name ?? node
-  const find = (reference: string): { id: NodeId; name: string; group: string } => {
+  const find = (
+    reference: string,
+  ): Pick<ReturnType<Members['members']>[number], 'id' | 'name' | 'group' | 'status'> => {
     const all = members().members()
     const exact = all.filter(member => member.name === reference || member.id === reference)
     const found =
@@ -170,6 +174,23 @@ export function createService(fleetd: Fleetd): FleetService {
     async leave() {
       setTimeout(() => fleetd.requestStop({ leave: true }), LEAVE_DELAY)
     },
+    async forceLeave(reference, prune) {
+      const { id, name, status } = find(reference)
+      if (status === 'alive' || status === 'suspect')
+        throw new FleetError(
+          'refused',
+          `${name} is alive; ask it to leave ("fleetctl leave" there), or put it out for good ("fleetctl revoke ${name} --reason ...")`,
+        )
+      if (status === 'away')
+        throw new FleetError(
+          'refused',
+          `${name} is away, as one of class intermittent may be; wait until it is overdue, or put it out for good ("fleetctl revoke ${name} --reason ...")`,
+        )
+      if (status !== 'left' || prune) members().dismiss(id, prune)
+    },
+    query: (query, answer, signal) =>
+      fleetd.queries.ask(query, each => answer({ ...each, payload: toDocument(each.payload) }), signal),
+    monitor: (level, seen, signal) => monitor(fleetd.logTap, fleetd.happenings, level, seen, signal),
     async changeTags(change) {
       const before = members().record().tags
       const tags = Object.fromEntries(

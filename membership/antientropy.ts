@@ -70,10 +70,7 @@ const newer = (a: Rank | null, b: Rank | null): boolean => a !== null && (b === 
 /** True when `key` has something that whoever has `known` does not. */
 function lacks(known: Key | undefined, key: Key): boolean {
   if (known === undefined || newer(key.record, known.record) || newer(key.vitals, known.vitals)) return true
-  return (
-    compareRanks(known.record, key.record) === 0 &&
-    key.suspicions.some(suspicion => !known.suspicions.includes(suspicion))
-  )
+  return compareRanks(known.record, key.record) === 0 && key.claims.some(claim => !known.claims.includes(claim))
 }
 
 /** The statements about these members, and these documents, in frames of bounded size, the last of them marked. */
@@ -105,11 +102,14 @@ export function itemFrames(table: Table, { members, documents }: Names): Frame[]
 function itemsOf(entry: Entry): Item[] {
   const items: Item[] = [['record', entry.record.bytes]]
   if (entry.vitals !== undefined) items.push(['vitals', entry.vitals.bytes])
-  return [...items, ...suspicionItems(entry)]
+  return [...items, ...claimItems(entry)]
 }
 
-export const suspicionItems = (entry: Entry): Item[] =>
-  [...entry.suspicions.values()].map(suspicion => ['suspicion', suspicion.bytes] as const)
+/** What others say of it. */
+export const claimItems = (entry: Entry): Item[] => [
+  ...[...entry.suspicions.values()].map(suspicion => ['suspicion', suspicion.bytes] as const),
+  ...entry.dismissals.map(dismissal => ['dismissal', dismissal.bytes] as const),
+]
 
 /** Asks each thing of one neighbour at a time, and each neighbour for a little at a time. */
 export interface Puller {

@@ -113,7 +113,7 @@ function spring(own: Coordinate, theirs: Coordinate, rtt: number, random: Random
   const weight = own.error / Math.max(TINY, own.error + theirs.error)
   const wrongness = Math.min(COORDINATE_ERROR_MAX, Math.abs(off) / rtt)
   return push(
-    { ...own, error: CE * weight * wrongness + (1 - CE * weight) * own.error },
+    { ...own, error: Math.min(COORDINATE_ERROR_MAX, CE * weight * wrongness + (1 - CE * weight) * own.error) },
     theirs,
     CC * weight * bounded(off, rtt),
     random,

@@ -13,7 +13,7 @@ import {
 } from '../protocol/index.ts'
 
 /** The kinds of statement that membership passes on. `document`: plans, revocations and policies, which it spreads and does not read. */
-export type GossipKind = 'record' | 'vitals' | 'suspicion' | 'document'
+export type GossipKind = 'record' | 'vitals' | 'suspicion' | 'dismissal' | 'document'
 
 /** Orders versions in keys: epoch, whether it left, seq, and the first 32 bits of the statement's id, which tell two of one version apart. */
 export type Rank = readonly [epoch: number, left: 0 | 1, seq: number, id: number]
@@ -23,8 +23,8 @@ export interface Key {
   readonly node: NodeId
   readonly record: Rank
   readonly vitals: Rank | null
-  /** The suspicions that are held against it: the first 32 bits of their ids. */
-  readonly suspicions: readonly number[]
+  /** What others say of it, suspicions and dismissals: the first 32 bits of their ids. */
+  readonly claims: readonly number[]
 }
 
 /** What neighbours say on their link. */
@@ -60,6 +60,8 @@ export const MAX_KEYS = 2_048
 /** What one want names at most, which bounds what is sent at once. */
 export const MAX_WANTED = 128
 const MAX_ITEMS = 2_048
+/** The most suspicions and dismissals that a table keeps of one member. */
+const MAX_CLAIMS = 64 + 4
 
 const counter = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
 const word = z.number().int().min(0).max(0xffff_ffff)
@@ -82,14 +84,14 @@ const words = (max: number) =>
     `expected at most ${max} numbers of 32 bits`,
   )
 const rank = z.tuple([counter, z.union([z.literal(0), z.literal(1)]), counter, word])
-const kind = z.enum(['record', 'vitals', 'suspicion', 'document'])
+const kind = z.enum(['record', 'vitals', 'suspicion', 'dismissal', 'document'])
 const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array, 'expected bytes')
 const item = z.tuple([kind, bytes])
 const members = z
   .array(
     z
-      .tuple([node, rank, rank.nullable(), words(64)])
-      .transform(([id, record, vitals, suspicions]): Key => ({ node: id, record, vitals, suspicions })),
+      .tuple([node, rank, rank.nullable(), words(MAX_CLAIMS)])
+      .transform(([id, record, vitals, claims]): Key => ({ node: id, record, vitals, claims })),
   )
   .max(MAX_KEYS)
 const documents = z.array(digest).max(MAX_KEYS)
@@ -128,7 +130,7 @@ const SCHEMAS: { readonly [K in Frame['type']]: z.ZodType<Extract<Frame, { type:
     .transform(([type, items, last]) => ({ type, items, last })),
 }
 
-const keysOf = (keys: readonly Key[]): unknown[] => keys.map(key => [key.node, key.record, key.vitals, key.suspicions])
+const keysOf = (keys: readonly Key[]): unknown[] => keys.map(key => [key.node, key.record, key.vitals, key.claims])
 
 export function encodeFrame(frame: Frame): Uint8Array {
   switch (frame.type) {

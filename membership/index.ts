@@ -10,6 +10,18 @@ export { decodeGossip, encodeGossip, type GossipKind } from './frames.ts'
 export { createMembership, type Membership } from './machine.ts'
 export type { MemberView, Status } from './members.ts'
 export { lan, local, PROFILES, type Profile, wan } from './profiles.ts'
+export {
+  answerDelay,
+  createInbox,
+  createOutbox,
+  defaultTimeout,
+  type Filters,
+  type Inbox,
+  type Labels,
+  type Outbox,
+  passes,
+  type Totals,
+} from './queries/index.ts'
 export { suspicionTimeout } from './suspicion.ts'
 export type {
   Effect as MembershipEffect,

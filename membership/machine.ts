@@ -1,5 +1,6 @@
 import {
   type Address,
+  DISMISSAL,
   type Digest,
   FleetError,
   type Millis,
@@ -11,20 +12,21 @@ import {
   type Suspicion,
 } from '../protocol/index.ts'
 import { createAddressBook } from './address-book.ts'
-import { createPuller, itemFrames, keysFor, lackedBy, offerFor, suspicionItems } from './antientropy.ts'
+import { claimItems, createPuller, itemFrames, keysFor, lackedBy, offerFor } from './antientropy.ts'
 import { createAtlas } from './atlas.ts'
 import { createAwareness } from './awareness.ts'
 import { createCoordinates, isPlaced } from './coordinates.ts'
 import { createDetector } from './detector.ts'
+import { dismissalOf, voids, withDismissal } from './dismissals.ts'
 import { strength } from './evidence.ts'
 import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind, type Item } from './frames.ts'
 import { createJudge } from './judge.ts'
 import { type MemberView, type Status, viewOf } from './members.ts'
-import { createOverlay } from './overlay.ts'
+import { createOverlay, type Overlay } from './overlay.ts'
 import { createRedial } from './redial.ts'
 import { createRelays } from './relays.ts'
-import { type Change, createRoster } from './roster.ts'
-import { compareRecords, compareVitals, createTable, documentId, isSuspected, refutes } from './table.ts'
+import { type Change, createRoster, type Roster } from './roster.ts'
+import { compareRecords, compareVitals, createTable, documentId, isSuspected, refutes, type Table } from './table.ts'
 import type { Effect, Heard, Input, MembershipInit } from './types.ts'
 import { createVoice } from './voice.ts'
 
@@ -73,9 +75,10 @@ export interface Membership {
 /**
  * Who is in the fleet and who is alive, as one machine without clock or socket (DESIGN §5, docs/membership.md). It keeps a
  * table of signed statements that merges like a set, probes the nodes that the overlay assigns to it, and derives
- * every member's status from what it holds: nobody declares another one failed.
+ * every member's status from what it holds: nobody declares another one failed. With `like` it begins with all that another
+ * machine, of the same atlas, holds: so do simulated fleets that are of one mind from the start.
  */
-export function createMembership(init: MembershipInit): Membership {
+export function createMembership(init: MembershipInit, like?: Membership): Membership {
   const { self, profile, random } = init
   const atlas = init.atlas ?? createAtlas()
   const table = createTable(atlas)
@@ -221,6 +224,14 @@ export function createMembership(init: MembershipInit): Membership {
     if (take(stepNow, [{ kind: 'suspicion', statement, observer: self }]) > 0) publish('suspicion', statement.bytes)
   }
 
+  const dismiss = (node: NodeId, prune: boolean): void => {
+    const member = roster.members.get(node)
+    if (member === undefined || !['failed', 'overdue', 'left'].includes(member.status)) return
+    const { epoch, seq, presence } = member.entry.record.body
+    const statement = init.sign(DISMISSAL, { subject: node, epoch, seq, presence, prune })
+    if (take(stepNow, [{ kind: 'dismissal', statement }]) > 0) publish('dismissal', statement.bytes)
+  }
+
   const speak = (now: Millis): void => {
     if (now < voice.nextAt()) return
     const { record, vitals } = voice.say(now)
@@ -283,6 +294,8 @@ export function createMembership(init: MembershipInit): Membership {
           !revoked.has(item.statement.body.subject) &&
           table.mergeSuspicion(item.statement, item.observer)
         )
+      case 'dismissal':
+        return !revoked.has(item.statement.body.subject) && table.mergeDismissal(item.statement)
       case 'document':
         if (!table.addDocument(documentId(item.bytes), item.bytes)) return false
         effects.push({ type: 'document', bytes: item.bytes })
@@ -308,6 +321,14 @@ export function createMembership(init: MembershipInit): Membership {
         if (body.epoch > voice.epoch || body.seq > voice.seq) return voice.outdo(now, body.epoch)
         // Once for each version: more of the same say nothing new about our health.
         if (voice.nextAt() > now + profile.probeInterval && overlay.mayObserve(item.observer, self)) awareness.refuted()
+        return voice.refute(now)
+      }
+      case 'dismissal': {
+        const { body } = item.statement
+        if (voids(record, item.statement)) return
+        // A version that this life never said, a goodbye among them.
+        if (body.epoch > voice.epoch || body.seq > voice.seq || body.presence === 'left')
+          return voice.outdo(now, body.epoch)
         return voice.refute(now)
       }
       case 'document':
@@ -402,7 +423,7 @@ export function createMembership(init: MembershipInit): Membership {
     const member = roster.members.get(peer)
     if (member === undefined || !isSuspected(member.entry) || now - member.toldAt < TELL_EVERY) return
     member.toldAt = now
-    send(peer, { type: 'items', items: suspicionItems(member.entry), last: false })
+    send(peer, { type: 'items', items: claimItems(member.entry), last: false })
   }
 
   // ---- inputs ----
@@ -509,8 +530,13 @@ export function createMembership(init: MembershipInit): Membership {
         if (input.node === self) return
         revoked.add(input.node)
         roster.expel(now, input.node)
+        // What it said of others is taken from it by nobody any more, so it must not count where it was heard before.
+        for (const subject of table.dropSuspicionsBy(input.node))
+          roster.reflect(now, subject, { record: false, vitals: false })
         if (redial.linked(input.node)) effects.push({ type: 'disconnect', peer: input.node })
         return
+      case 'dismiss':
+        return dismiss(input.node, input.prune)
       case 'leave': {
         turn += 1
         voice.leave(now)
@@ -544,9 +570,15 @@ export function createMembership(init: MembershipInit): Membership {
     )
 
   for (const node of book.nodes()) overlay.put(node, 'lost')
+  const others = like === undefined ? undefined : parts.get(like)
+  if (others !== undefined) {
+    table.copy(others.table)
+    roster.copy(others.roster)
+    overlay.copy(others.overlay)
+  }
   speak(init.now)
 
-  return {
+  const machine: Membership = {
     step(now, input) {
       effects = []
       stepNow = now
@@ -601,6 +633,14 @@ export function createMembership(init: MembershipInit): Membership {
             known.suspicions.get(item.observer)?.id !== item.statement.id
           )
         }
+        case 'dismissal': {
+          const known = table.entries.get(item.statement.body.subject)
+          return (
+            known !== undefined &&
+            !voids(known.record, item.statement) &&
+            withDismissal(known.dismissals, item.statement) !== known.dismissals
+          )
+        }
         case 'document':
           return !table.documents.has(documentId(item.bytes))
         default:
@@ -631,14 +671,21 @@ export function createMembership(init: MembershipInit): Membership {
           broken.push(`${id} is ${status} with nobody suspecting it`)
         if (kind === 'intermittent' && (status === 'failed' || status === 'suspect'))
           broken.push(`${id} is intermittent and ${status}`)
-        if ((status === 'left') !== (presence === 'left')) broken.push(`${id} is ${status} and says ${presence}`)
+        const dismissed = dismissalOf(entry.record, entry.dismissals) !== undefined
+        if (presence === 'left' ? status !== 'left' : status === 'left' && !dismissed)
+          broken.push(`${id} is ${status} and says ${presence}`)
       }
       const status = roster.members.get(self)?.status
       if (status !== (voice.leaving ? 'left' : 'alive')) broken.push('this node does not see itself as it is')
       return broken
     },
   }
+  parts.set(machine, { table, roster, overlay })
+  return machine
 }
+
+/** What a machine can be copied from. */
+const parts = new WeakMap<Membership, { table: Table; roster: Roster; overlay: Overlay }>()
 
 const subjectOf = (item: Heard): NodeId | undefined => {
   switch (item.kind) {
@@ -646,6 +693,7 @@ const subjectOf = (item: Heard): NodeId | undefined => {
     case 'vitals':
       return item.statement.body.node
     case 'suspicion':
+    case 'dismissal':
       return item.statement.body.subject
     case 'document':
       return undefined

@@ -47,7 +47,9 @@ export interface Member {
   readonly doubts: ReadonlyMap<NodeId, Doubt>
   /** When it counts as failed unless it refutes; Infinity with no doubts. */
   failsAt: number
-  /** It has been gone for so long that nobody is told of it any more. It is still kept, so that no late word of it makes it a new member. */
+  /** It was failed or overdue by this node's own judgement when it came into this status: what a dismissal of it hangs on. */
+  missing: boolean
+  /** It has been gone for so long, or was pruned, that nobody is told of it any more. It is still kept, so that no late word of it makes it a new member. */
   reaped: boolean
   /** When it was last shown the suspicions against it. */
   toldAt: number
@@ -59,6 +61,8 @@ export interface Member {
 
 export const STATUSES: readonly Status[] = ['alive', 'suspect', 'failed', 'left', 'away', 'overdue']
 const REAPED = 0x80
+const MISSING = 0x40
+const FLAGS = REAPED | MISSING
 const NO_DOUBTS: ReadonlyMap<NodeId, Doubt> = new Map()
 
 /** What is only known of few members at a time. */
@@ -85,156 +89,180 @@ export interface Members {
   count(status: Status): number
   /** Begins with the members of another that shares the atlas. */
   copy(other: Members): void
-  readonly columns: { readonly marks: Uint8Array; readonly since: Float64Array; readonly heardAt: Float64Array }
+  readonly columns: Pick<Columns, 'marks' | 'since' | 'heardAt'>
+}
+
+interface Columns {
+  readonly table: Table
+  /** 0 for nobody, else 1 and the index of the status, and whether it was reaped or is missing. */
+  marks: Uint8Array
+  since: Float64Array
+  heardAt: Float64Array
+  readonly rare: Map<number, Rare>
+  readonly counts: number[]
+}
+
+const statusAt = ({ marks }: Columns, slot: number): number => (marks[slot]! & ~FLAGS) - 1
+function rarely({ rare }: Columns, slot: number): Rare {
+  let known = rare.get(slot)
+  if (known === undefined) {
+    known = { rtt: undefined, coordinate: undefined, doubts: undefined, failsAt: Number.POSITIVE_INFINITY, toldAt: 0 }
+    rare.set(slot, known)
+  }
+  return known
+}
+
+class Handle implements Member {
+  readonly id: NodeId
+  readonly slot: number
+  readonly #of: Columns
+  constructor(of: Columns, { node, slot }: Seat) {
+    this.#of = of
+    this.id = node
+    this.slot = slot
+  }
+  get entry(): Entry {
+    return this.#of.table.entries.at(this.slot)!
+  }
+  get status(): Status {
+    return STATUSES[statusAt(this.#of, this.slot)]!
+  }
+  set status(status) {
+    const { marks, counts } = this.#of
+    const index = STATUSES.indexOf(status)
+    counts[statusAt(this.#of, this.slot)]! -= 1
+    counts[index]! += 1
+    marks[this.slot] = (marks[this.slot]! & FLAGS) | (index + 1)
+  }
+  get since(): Millis {
+    return this.#of.since[this.slot] as Millis
+  }
+  set since(at) {
+    this.#of.since[this.slot] = at
+  }
+  get heardAt(): Millis {
+    return this.#of.heardAt[this.slot] as Millis
+  }
+  set heardAt(at) {
+    this.#of.heardAt[this.slot] = at
+  }
+  get reaped(): boolean {
+    return (this.#of.marks[this.slot]! & REAPED) !== 0
+  }
+  set reaped(reaped) {
+    if (reaped) this.#of.marks[this.slot]! |= REAPED
+    else this.#of.marks[this.slot]! &= ~REAPED
+  }
+  get missing(): boolean {
+    return (this.#of.marks[this.slot]! & MISSING) !== 0
+  }
+  set missing(missing) {
+    if (missing) this.#of.marks[this.slot]! |= MISSING
+    else this.#of.marks[this.slot]! &= ~MISSING
+  }
+  get coordinate(): Coordinate | undefined {
+    const said = this.entry.vitals?.body.coordinate
+    return this.#of.rare.get(this.slot)?.coordinate ?? (said === undefined ? undefined : unpackCoordinate(said))
+  }
+  set coordinate(coordinate) {
+    if (coordinate !== undefined || this.#of.rare.has(this.slot)) rarely(this.#of, this.slot).coordinate = coordinate
+  }
+  get rtt(): number | undefined {
+    return this.#of.rare.get(this.slot)?.rtt
+  }
+  set rtt(rtt) {
+    rarely(this.#of, this.slot).rtt = rtt
+  }
+  get failsAt(): number {
+    return this.#of.rare.get(this.slot)?.failsAt ?? Number.POSITIVE_INFINITY
+  }
+  set failsAt(at) {
+    if (at !== this.failsAt) rarely(this.#of, this.slot).failsAt = at
+  }
+  get toldAt(): number {
+    return this.#of.rare.get(this.slot)?.toldAt ?? 0
+  }
+  set toldAt(at) {
+    rarely(this.#of, this.slot).toldAt = at
+  }
+  get doubts(): ReadonlyMap<NodeId, Doubt> {
+    return this.#of.rare.get(this.slot)?.doubts ?? NO_DOUBTS
+  }
+  doubt(observer: NodeId, doubt: Doubt): void {
+    const known = rarely(this.#of, this.slot)
+    known.doubts ??= new Map()
+    known.doubts.set(observer, doubt)
+  }
+  trust(observer?: NodeId): void {
+    const { rare } = this.#of
+    const known = rare.get(this.slot)
+    if (known?.doubts === undefined) return
+    if (observer !== undefined) known.doubts.delete(observer)
+    if (observer !== undefined && known.doubts.size > 0) return
+    known.doubts = undefined
+    known.failsAt = Number.POSITIVE_INFINITY
+    if (known.rtt === undefined && known.coordinate === undefined) rare.delete(this.slot)
+  }
 }
 
 export function createMembers(atlas: Atlas, table: Table): Members {
-  /** 0 for nobody, else 1 and the index of the status, and whether it was reaped. */
-  let marks = new Uint8Array(0)
-  let since = new Float64Array(0)
-  let heardAt = new Float64Array(0)
-  const rare = new Map<number, Rare>()
-  const counts = STATUSES.map(() => 0)
+  const all: Columns = {
+    table,
+    marks: new Uint8Array(0),
+    since: new Float64Array(0),
+    heardAt: new Float64Array(0),
+    rare: new Map(),
+    counts: STATUSES.map(() => 0),
+  }
+  const { counts } = all
   let size = 0
 
-  const rarely = (slot: number): Rare => {
-    let known = rare.get(slot)
-    if (known === undefined) {
-      known = { rtt: undefined, coordinate: undefined, doubts: undefined, failsAt: Number.POSITIVE_INFINITY, toldAt: 0 }
-      rare.set(slot, known)
-    }
-    return known
-  }
-  const statusAt = (slot: number): number => (marks[slot]! & ~REAPED) - 1
-
-  class Handle implements Member {
-    readonly id: NodeId
-    readonly slot: number
-    constructor({ node, slot }: Seat) {
-      this.id = node
-      this.slot = slot
-    }
-    get entry(): Entry {
-      return table.entries.at(this.slot)!
-    }
-    get status(): Status {
-      return STATUSES[statusAt(this.slot)]!
-    }
-    set status(status) {
-      const index = STATUSES.indexOf(status)
-      counts[statusAt(this.slot)]! -= 1
-      counts[index]! += 1
-      marks[this.slot] = (marks[this.slot]! & REAPED) | (index + 1)
-    }
-    get since(): Millis {
-      return since[this.slot] as Millis
-    }
-    set since(at) {
-      since[this.slot] = at
-    }
-    get heardAt(): Millis {
-      return heardAt[this.slot] as Millis
-    }
-    set heardAt(at) {
-      heardAt[this.slot] = at
-    }
-    get reaped(): boolean {
-      return (marks[this.slot]! & REAPED) !== 0
-    }
-    set reaped(reaped) {
-      if (reaped) marks[this.slot]! |= REAPED
-      else marks[this.slot]! &= ~REAPED
-    }
-    get rtt(): number | undefined {
-      return rare.get(this.slot)?.rtt
-    }
-    set rtt(rtt) {
-      rarely(this.slot).rtt = rtt
-    }
-    get coordinate(): Coordinate | undefined {
-      const said = this.entry.vitals?.body.coordinate
-      return rare.get(this.slot)?.coordinate ?? (said === undefined ? undefined : unpackCoordinate(said))
-    }
-    set coordinate(coordinate) {
-      if (coordinate !== undefined || rare.has(this.slot)) rarely(this.slot).coordinate = coordinate
-    }
-    get failsAt(): number {
-      return rare.get(this.slot)?.failsAt ?? Number.POSITIVE_INFINITY
-    }
-    set failsAt(at) {
-      if (at !== this.failsAt) rarely(this.slot).failsAt = at
-    }
-    get toldAt(): number {
-      return rare.get(this.slot)?.toldAt ?? 0
-    }
-    set toldAt(at) {
-      rarely(this.slot).toldAt = at
-    }
-    get doubts(): ReadonlyMap<NodeId, Doubt> {
-      return rare.get(this.slot)?.doubts ?? NO_DOUBTS
-    }
-    doubt(observer: NodeId, doubt: Doubt): void {
-      const known = rarely(this.slot)
-      known.doubts ??= new Map()
-      known.doubts.set(observer, doubt)
-    }
-    trust(observer?: NodeId): void {
-      const known = rare.get(this.slot)
-      if (known?.doubts === undefined) return
-      if (observer !== undefined) known.doubts.delete(observer)
-      if (observer !== undefined && known.doubts.size > 0) return
-      known.doubts = undefined
-      known.failsAt = Number.POSITIVE_INFINITY
-      if (known.rtt === undefined && known.coordinate === undefined) rare.delete(this.slot)
-    }
-  }
-
-  const at = (slot: number): Member => new Handle(atlas.seats[slot]!)
-  const present = (seat: Seat | undefined): seat is Seat => seat !== undefined && (marks[seat.slot] ?? 0) !== 0
+  const handle = (slot: number): Member => new Handle(all, atlas.seats[slot]!)
+  const present = (seat: Seat | undefined): seat is Seat => seat !== undefined && (all.marks[seat.slot] ?? 0) !== 0
   return {
     get size() {
       return size
     },
-    get columns() {
-      return { marks, since, heardAt }
-    },
+    columns: all,
     has: node => present(atlas.seatOf(node)),
     get(node) {
       const seat = atlas.seatOf(node)
-      return present(seat) ? new Handle(seat) : undefined
+      return present(seat) ? new Handle(all, seat) : undefined
     },
     add(node, now) {
       const seat = atlas.hold(node)
-      marks = sized(marks, seat.slot)
-      since = sized(since, seat.slot)
-      heardAt = sized(heardAt, seat.slot)
-      marks[seat.slot] = 1
-      since[seat.slot] = now
-      heardAt[seat.slot] = now
+      all.marks = sized(all.marks, seat.slot)
+      all.since = sized(all.since, seat.slot)
+      all.heardAt = sized(all.heardAt, seat.slot)
+      all.marks[seat.slot] = 1
+      all.since[seat.slot] = now
+      all.heardAt[seat.slot] = now
       counts[0]! += 1
       size += 1
-      return new Handle(seat)
+      return new Handle(all, seat)
     },
     delete({ id, slot }) {
-      counts[statusAt(slot)]! -= 1
-      marks[slot] = 0
-      rare.delete(slot)
+      counts[statusAt(all, slot)]! -= 1
+      all.marks[slot] = 0
+      all.rare.delete(slot)
       size -= 1
       atlas.release(atlas.seatOf(id)!)
     },
     *values() {
-      for (let slot = 0; slot < marks.length; slot++) if (marks[slot] !== 0) yield at(slot)
+      for (let slot = 0; slot < all.marks.length; slot++) if (all.marks[slot] !== 0) yield handle(slot)
     },
     *having(...statuses) {
       if (statuses.every(status => counts[STATUSES.indexOf(status)] === 0)) return
       const wanted = statuses.map(status => STATUSES.indexOf(status) + 1)
-      for (let slot = 0; slot < marks.length; slot++) if (wanted.includes(marks[slot]! & ~REAPED)) yield at(slot)
+      for (let slot = 0; slot < all.marks.length; slot++)
+        if (wanted.includes(all.marks[slot]! & ~FLAGS)) yield handle(slot)
     },
     count: status => counts[STATUSES.indexOf(status)]!,
     copy(other) {
-      marks = other.columns.marks.slice()
-      since = other.columns.since.slice()
-      heardAt = other.columns.heardAt.slice()
+      const { length } = atlas.seats
+      all.marks = other.columns.marks.slice(0, length)
+      all.since = other.columns.since.slice(0, length)
+      all.heardAt = other.columns.heardAt.slice(0, length)
       size = other.size
       for (const [index, status] of STATUSES.entries()) counts[index] = other.count(status)
     },

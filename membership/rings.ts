@@ -132,7 +132,7 @@ export function createRings(atlas: Atlas): Rings {
       return found
     },
     copy(other) {
-      on = other.marks.slice()
+      on = other.marks.slice(0, atlas.seats.length)
       size = other.size
     },
   }

@@ -1,6 +1,7 @@
 import { type Millis, millis, type NodeId } from '../protocol/index.ts'
 import type { AddressBook } from './address-book.ts'
 import type { Atlas } from './atlas.ts'
+import { dismissalOf } from './dismissals.ts'
 import type { Judge } from './judge.ts'
 import { createMembers, type Member, type Members, type MemberView, type Status, viewOf } from './members.ts'
 import type { Overlay } from './overlay.ts'
@@ -73,30 +74,46 @@ export function createRoster(init: RosterInit): Roster {
   }
   const place = ({ id, status, entry }: Member): void => {
     if (entry.record.body.class === 'intermittent') overlay.put(id, 'none')
-    else if (status === 'failed') overlay.put(id, 'lost')
-    else overlay.put(id, status === 'left' ? 'none' : 'live')
+    else if (entry.record.body.presence === 'left') overlay.put(id, 'none')
+    // Who was dismissed is looked for like anybody who failed: it may be a whole site that was given up too early.
+    else overlay.put(id, status === 'failed' || status === 'left' ? 'lost' : 'live')
   }
   const presence = (now: Millis, member: Member): Status => {
     const quiet = now - member.heardAt
     if (quiet > (member.entry.record.body.contactDeadline ?? CONTACT_DEADLINE)) return 'overdue'
     return quiet > 2 * profile.beat ? 'away' : 'alive'
   }
+  const dismissal = ({ entry }: Member) => dismissalOf(entry.record, entry.dismissals)
   const conclude = (now: Millis, member: Member): Status => {
+    const status = judged(now, member)
+    const missing = status === 'failed' || status === 'overdue'
+    return missing && dismissal(member) !== undefined ? 'left' : status
+  }
+  const judged = (now: Millis, member: Member): Status => {
     const { body } = member.entry.record
     if (body.presence === 'left') return 'left'
     if (member.id === self) return 'alive'
     if (body.class === 'intermittent') return presence(now, member)
     if (!isSuspected(member.entry)) return 'alive'
-    if (member.status === 'failed' || member.failsAt <= now) return 'failed'
+    if (member.missing || member.failsAt <= now) return 'failed'
     return judge.suspected(member) ? 'suspect' : 'alive'
   }
   const become = (now: Millis, member: Member, status: Status, since: Millis = now): void => {
+    const goodbye = member.entry.record.body.presence === 'left'
+    const known = member.missing
+    member.missing = status === 'failed' || status === 'overdue' || (status === 'left' && !goodbye)
     member.status = status
     member.since = since
     member.reaped = false
     if (isGone(member)) judge.dismiss(member)
-    if (status === 'left') book.forget(now, member.id)
-    if (status === 'failed') init.failed(member.id)
+    if (status === 'left' && goodbye) book.forget(now, member.id)
+    if (member.missing && !known && status !== 'overdue') init.failed(member.id)
+  }
+  /** Who was dismissed with `prune` is listed no more from now on; it is kept as one that was reaped is. */
+  const prune = (member: Member): void => {
+    if (member.status !== 'left' || member.reaped || dismissal(member)?.body.prune !== true) return
+    notify('reap', member)
+    member.reaped = true
   }
 
   const introduce = (now: Millis, node: NodeId): void => {
@@ -114,7 +131,7 @@ export function createRoster(init: RosterInit): Roster {
     const status = conclude(now, member)
     const since = status === 'left' ? saidAt : status === 'failed' ? millis(Math.min(now, failsAt)) : now
     become(now, member, status, since)
-    member.reaped = isGone(member) && now - since >= REAP_AFTER
+    member.reaped = isGone(member) && (now - since >= REAP_AFTER || dismissal(member)?.body.prune === true)
     place(member)
     notify(EVENT_OF[status], member)
   }
@@ -145,12 +162,13 @@ export function createRoster(init: RosterInit): Roster {
     }
     for (const node of intermittent) {
       const member = members.get(node)!
-      if (member.id === self || member.status === 'left') continue
+      if (member.id === self || member.entry.record.body.presence === 'left') continue
       if (init.linked(member.id)) member.heardAt = now
-      const status = presence(now, member)
+      const status = conclude(now, member)
       if (status === member.status) continue
       become(now, member, status)
       notify(EVENT_OF[status], member)
+      prune(member)
     }
   }
 
@@ -171,12 +189,15 @@ export function createRoster(init: RosterInit): Roster {
       }
       const before = known.status
       const status = conclude(now, known)
-      if (before !== status) become(now, known, status)
+      // A newer word of one that was pruned makes it count again, be it a goodbye.
+      const anew = before === 'left' && known.reaped && change.record
+      if (before !== status || anew) become(now, known, status)
       else if (isGone(known)) judge.dismiss(known)
       place(known)
       // A suspect that turns out to be alive has neither left nor come.
-      if (before !== status && !(before === 'suspect' && status === 'alive')) notify(EVENT_OF[status], known)
+      if ((before !== status || anew) && !(before === 'suspect' && status === 'alive')) notify(EVENT_OF[status], known)
       else if (change.record || change.vitals) notify('update', known)
+      prune(known)
     },
     heard(now, node) {
       const member = members.get(node)
@@ -194,9 +215,11 @@ export function createRoster(init: RosterInit): Roster {
     },
     wake(now) {
       for (const member of judge.settle(now)) {
-        become(now, member, 'failed')
+        const status = dismissal(member) === undefined ? 'failed' : 'left'
+        become(now, member, status)
         place(member)
-        notify('failed', member)
+        notify(EVENT_OF[status], member)
+        prune(member)
       }
       if (now >= sweepAt) sweep(now)
     },

@@ -1,6 +1,7 @@
-import type { Digest, NodeId, NodeRecord, Statement, Suspicion, Vitals } from '../protocol/index.ts'
+import type { Digest, Dismissal, NodeId, NodeRecord, Statement, Suspicion, Vitals } from '../protocol/index.ts'
 import { sha256 } from '../protocol/index.ts'
 import type { Atlas, Seat } from './atlas.ts'
+import { voids, withDismissal } from './dismissals.ts'
 import { strength } from './evidence.ts'
 import { BUCKETS, type Key, type Rank } from './frames.ts'
 
@@ -20,6 +21,8 @@ export interface Entry {
   readonly vitals: Statement<Vitals> | undefined
   /** By observer, none older than the record; those against this very version count. */
   readonly suspicions: ReadonlyMap<NodeId, Statement<Suspicion>>
+  /** Of each version one at most, none older than the record; the one of this very version counts. */
+  readonly dismissals: readonly Statement<Dismissal>[]
   /** Exclusive or of the first two 32-bit words of their ids: what the entry adds to the digest of its bucket. */
   readonly sum: readonly [number, number]
 }
@@ -34,7 +37,7 @@ export interface Entries {
 
 /**
  * The statements that this node holds, as a join-semilattice: of each node the newest record and vitals, of each
- * observer its newest word on each subject. Merging is commutative, associative and idempotent, so members that
+ * observer its newest word on each subject, of each version of a record its dismissal. Merging is commutative, associative and idempotent, so members that
  * have seen the same statements hold the same table, whatever the order. Digests by bucket tell where two differ.
  */
 export interface Table {
@@ -44,9 +47,12 @@ export interface Table {
   mergeRecord(statement: Statement<NodeRecord>): boolean
   mergeVitals(statement: Statement<Vitals>): boolean
   mergeSuspicion(statement: Statement<Suspicion>, observer: NodeId): boolean
+  mergeDismissal(statement: Statement<Dismissal>): boolean
   addDocument(id: Digest, bytes: Uint8Array): boolean
   removeDocument(id: Digest): void
   remove(node: NodeId): void
+  /** Takes back all that an observer has said of others. Gives the subjects. */
+  dropSuspicionsBy(observer: NodeId): NodeId[]
   /** Two 32-bit numbers a bucket: the exclusive or of the ids of the statements in it. */
   digests(): readonly number[]
   /** What is held in a bucket. */
@@ -99,18 +105,16 @@ export function isSuspected({ record, suspicions }: Entry): boolean {
   return false
 }
 
-interface Orphan {
-  vitals: Statement<Vitals> | undefined
-  suspicions: ReadonlyMap<NodeId, Statement<Suspicion>>
-}
+/** What is held of a member, or of one whose record has not come yet, besides the record. */
+type Besides = Pick<Entry, 'vitals' | 'suspicions' | 'dismissals'>
 
-const NONE: ReadonlyMap<NodeId, Statement<Suspicion>> = new Map()
+const NOTHING: Besides = { vitals: undefined, suspicions: new Map(), dismissals: [] }
 
 export function createTable(atlas: Atlas): Table {
   /** By slot. */
   let held: (Entry | undefined)[] = []
   let size = 0
-  const orphans = new Map<NodeId, Orphan>()
+  const orphans = new Map<NodeId, Besides>()
   const documents = new Map<Digest, Uint8Array>()
   let sums = new Int32Array(2 * BUCKETS)
   const documentsIn: (Set<Digest> | undefined)[] = []
@@ -144,14 +148,11 @@ export function createTable(atlas: Atlas): Table {
     while (held.length < slot) held.push(undefined)
     held[slot] = entry
   }
-  const orphan = (node: NodeId): Orphan => {
-    let known = orphans.get(node)
-    if (known === undefined) {
-      known = { vitals: undefined, suspicions: NONE }
-      orphans.set(node, known)
-      if (orphans.size > MAX_ORPHANS) orphans.delete(orphans.keys().next().value!)
-    }
-    return known
+  /** Keeps what was said of a node whose record has not come yet. */
+  const orphan = (node: NodeId, change: (known: Besides) => Partial<Besides>): void => {
+    const known = orphans.get(node) ?? NOTHING
+    orphans.set(node, { ...known, ...change(known) })
+    if (orphans.size > MAX_ORPHANS) orphans.delete(orphans.keys().next().value!)
   }
 
   const bucketed = (id: Digest): Set<Digest> => {
@@ -170,7 +171,7 @@ export function createTable(atlas: Atlas): Table {
         if (compareRecords(statement, known.record) <= 0) return false
         put(
           atlas.seatOf(node)!,
-          atlas.derived(known, statement, () => entryOf(statement, known.vitals, known.suspicions)),
+          atlas.derived(known, statement, () => entryOf(statement, known)),
         )
         return true
       }
@@ -178,8 +179,7 @@ export function createTable(atlas: Atlas): Table {
       const orphaned = orphans.get(node)
       orphans.delete(node)
       const seat = atlas.hold(node)
-      const { vitals, suspicions } = orphaned ?? { vitals: undefined, suspicions: NONE }
-      const first = (): Entry => entryOf(statement, vitals, suspicions)
+      const first = (): Entry => entryOf(statement, orphaned ?? NOTHING)
       put(seat, orphaned === undefined ? atlas.derived(seat, statement, first) : first())
       size += 1
       return true
@@ -189,14 +189,15 @@ export function createTable(atlas: Atlas): Table {
       const { node } = statement.body
       const known = at(node)
       if (known === undefined) {
-        const held = orphan(node)
-        if (held.vitals === undefined || compareVitals(statement, held.vitals) > 0) held.vitals = statement
+        orphan(node, ({ vitals }) => ({
+          vitals: vitals === undefined || compareVitals(statement, vitals) > 0 ? statement : vitals,
+        }))
         return false
       }
       if (known.vitals !== undefined && compareVitals(statement, known.vitals) <= 0) return false
       put(
         atlas.seatOf(node)!,
-        atlas.derived(known, statement, () => entryOf(known.record, statement, known.suspicions)),
+        atlas.derived(known, statement, () => entryOf(known.record, { ...known, vitals: statement })),
       )
       return true
     },
@@ -205,14 +206,30 @@ export function createTable(atlas: Atlas): Table {
       const { subject } = statement.body
       const known = at(subject)
       if (known === undefined) {
-        const held = orphan(subject)
-        held.suspicions = withSuspicion(held.suspicions, observer, statement)
+        orphan(subject, ({ suspicions }) => ({ suspicions: withSuspicion(suspicions, observer, statement) }))
         return false
       }
       if (refutes(known.record, statement)) return false
       const entry = atlas.derived(known, statement, () => {
         const suspicions = withSuspicion(known.suspicions, observer, statement)
-        return suspicions === known.suspicions ? known : entryOf(known.record, known.vitals, suspicions)
+        return suspicions === known.suspicions ? known : entryOf(known.record, { ...known, suspicions })
+      })
+      if (entry === known) return false
+      put(atlas.seatOf(subject)!, entry)
+      return true
+    },
+
+    mergeDismissal(statement) {
+      const { subject } = statement.body
+      const known = at(subject)
+      if (known === undefined) {
+        orphan(subject, ({ dismissals }) => ({ dismissals: withDismissal(dismissals, statement) }))
+        return false
+      }
+      if (voids(known.record, statement)) return false
+      const entry = atlas.derived(known, statement, () => {
+        const dismissals = withDismissal(known.dismissals, statement)
+        return dismissals === known.dismissals ? known : entryOf(known.record, { ...known, dismissals })
       })
       if (entry === known) return false
       put(atlas.seatOf(subject)!, entry)
@@ -245,6 +262,22 @@ export function createTable(atlas: Atlas): Table {
       held[seat.slot] = undefined
       size -= 1
       atlas.release(seat)
+    },
+
+    dropSuspicionsBy(observer) {
+      for (const [node, known] of orphans)
+        if (known.suspicions.has(observer))
+          orphans.set(node, { ...known, suspicions: without(known.suspicions, observer) })
+      const subjects: NodeId[] = []
+      for (const known of entries.values()) {
+        if (!known.suspicions.has(observer)) continue
+        put(
+          atlas.seatOf(known.node)!,
+          entryOf(known.record, { ...known, suspicions: without(known.suspicions, observer) }),
+        )
+        subjects.push(known.node)
+      }
+      return subjects
     },
 
     digests() {
@@ -290,30 +323,40 @@ function withSuspicion(
   return more
 }
 
-/** Without the suspicions that the record refutes. */
-function entryOf(
-  record: Statement<NodeRecord>,
-  vitals: Statement<Vitals> | undefined,
-  held: Entry['suspicions'],
-): Entry {
-  let suspicions = held
-  if (held.size > 0) suspicions = new Map([...held].filter(([, suspicion]) => !refutes(record, suspicion)))
+const without = (suspicions: Entry['suspicions'], observer: NodeId): Entry['suspicions'] =>
+  new Map([...suspicions].filter(([by]) => by !== observer))
+
+/** Without the suspicions that the record refutes, and the dismissals that it voids. */
+function entryOf(record: Statement<NodeRecord>, { vitals, ...held }: Besides): Entry {
+  let { suspicions, dismissals } = held
+  if (suspicions.size > 0) suspicions = new Map([...suspicions].filter(([, suspicion]) => !refutes(record, suspicion)))
+  if (dismissals.length > 0) dismissals = dismissals.filter(dismissal => !voids(record, dismissal))
   const sum: [number, number] = [0, 0]
-  for (const each of [record, vitals, ...suspicions.values()]) {
+  for (const each of [record, vitals, ...suspicions.values(), ...dismissals]) {
     if (each === undefined) continue
     const [first, second] = sumOf(each.id)
     sum[0] ^= first
     sum[1] ^= second
   }
-  return { node: record.body.node, record, vitals, suspicions: suspicions.size === 0 ? NONE : suspicions, sum }
+  return {
+    node: record.body.node,
+    record,
+    vitals,
+    suspicions: suspicions.size === 0 ? NOTHING.suspicions : suspicions,
+    dismissals: dismissals.length === 0 ? NOTHING.dismissals : dismissals,
+    sum,
+  }
 }
 const sumOf = (id: Digest): readonly [number, number] => [word(id, 0), word(id, 1)]
 
-const keyOf = ({ node, record, vitals, suspicions }: Entry): Key => ({
+const keyOf = ({ node, record, vitals, suspicions, dismissals }: Entry): Key => ({
   node,
   record: rankOf(record),
   vitals: vitals === undefined ? null : rankOf(vitals),
-  suspicions: suspicions.size === 0 ? NO_IDS : [...suspicions.values()].map(suspicion => word(suspicion.id, 0) >>> 0),
+  claims:
+    suspicions.size + dismissals.length === 0
+      ? NO_IDS
+      : [...suspicions.values(), ...dismissals].map(({ id }) => word(id, 0) >>> 0),
 })
 const NO_IDS: readonly number[] = []
 const rankOf = (statement: Statement<NodeRecord | Vitals>): Rank => [

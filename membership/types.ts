@@ -1,6 +1,7 @@
 import type {
   Address,
   Digest,
+  Dismissal,
   Millis,
   NodeId,
   NodeRecord,
@@ -28,6 +29,7 @@ export type Heard =
   | { readonly kind: 'record'; readonly statement: Statement<NodeRecord> }
   | { readonly kind: 'vitals'; readonly statement: Statement<Vitals> }
   | { readonly kind: 'suspicion'; readonly statement: Statement<Suspicion>; readonly observer: NodeId }
+  | { readonly kind: 'dismissal'; readonly statement: Statement<Dismissal> }
   | { readonly kind: 'document'; readonly bytes: Uint8Array }
 
 export interface MembershipInit {
@@ -76,6 +78,8 @@ export type Input =
   | { readonly type: 'forget'; readonly id: Digest }
   /** An operator put this node out for good. */
   | { readonly type: 'revoked'; readonly node: NodeId }
+  /** Somebody here has done with a node. Of no effect unless it is failed, overdue or left here. */
+  | { readonly type: 'dismiss'; readonly node: NodeId; readonly prune: boolean }
   | { readonly type: 'leave' }
 
 export type Effect =

@@ -4,8 +4,18 @@ import { LIMITS } from './limits.ts'
 import { nodeSigner, open, type Statement } from './statement.ts'
 import { CERTIFICATE, INVITE, type Invite, REVOCATION, type Revocation } from './statements/admission.ts'
 import { EVENT, type FleetEvent } from './statements/event.ts'
-import { type NodeRecord, RECORD, SUSPICION, type Suspicion, VITALS, type Vitals } from './statements/member.ts'
+import {
+  DISMISSAL,
+  type Dismissal,
+  type NodeRecord,
+  RECORD,
+  SUSPICION,
+  type Suspicion,
+  VITALS,
+  type Vitals,
+} from './statements/member.ts'
 import { POLICY, type Policy } from './statements/policy.ts'
+import { ANSWER, type Answer, QUERY, type Query } from './statements/query.ts'
 import { ORDER, type Order, PLAN, type Plan } from './statements/rollout.ts'
 
 /**
@@ -163,6 +173,33 @@ export function openEvent(authority: Authority, bytes: Uint8Array, now: Millis):
   assertNotRevoked(authority, event.body.node)
   assertNotFromTheFuture(event, now)
   return event
+}
+
+/** Opens a dismissal: an operator's signature, or that of a node which is not revoked. Whether it counts depends on the subject and is for membership to decide. */
+export function openDismissal(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Dismissal> {
+  const dismissal = open(DISMISSAL, authority.fleet, bytes)
+  const byOperator = dismissal.signers.some(key => authority.policy.operators.includes(key))
+  if (!byOperator) assertNotRevoked(authority, nodeSigner(dismissal))
+  assertNotFromTheFuture(dismissal, now)
+  return dismissal
+}
+
+/** Opens a query: the asker's own signature. Whether it is a member that we know is for the caller to see. */
+export function openQuery(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Query> {
+  const query = open(QUERY, authority.fleet, bytes)
+  assertOwnWord(query, query.body.node)
+  assertNotRevoked(authority, query.body.node)
+  assertNotFromTheFuture(query, now)
+  return query
+}
+
+/** Opens the answer of one node to a query: its own signature. */
+export function openAnswer(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Answer> {
+  const answer = open(ANSWER, authority.fleet, bytes)
+  assertOwnWord(answer, answer.body.node)
+  assertNotRevoked(authority, answer.body.node)
+  assertNotFromTheFuture(answer, now)
+  return answer
 }
 
 /** Opens a plan: an operator's signature. Whether its time is over is checked where a step is about to be taken. */

@@ -14,6 +14,7 @@ export const LIMITS = {
   record: 8 * 1024,
   vitals: 8 * 1024,
   suspicion: 1024,
+  dismissal: 1024,
   certificate: 4 * 1024,
   invite: 2 * 1024,
   policy: 64 * 1024,
@@ -35,6 +36,17 @@ export const LIMITS = {
   /** 40 bytes a chunk: about 170 GiB of image. */
   chunkIndex: 128 * 1024 * 1024,
   roster: 4096,
+  /** A query's own payload, and one node's response. */
+  queryPayload: 64 * 1024,
+  queryResponse: 64 * 1024,
+  /** A whole query with its filters. */
+  query: 128 * 1024,
+  queryNodes: 512,
+  queryLabels: 64,
+  queryTimeout: 10 * 60_000,
+  /** Patterns for tags in one query, and characters of one. */
+  tagPatterns: 8,
+  tagPattern: 256,
   name: 128,
   tags: 64,
   tagKey: 64,

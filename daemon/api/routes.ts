@@ -36,6 +36,7 @@ export function answersOf(service: FleetService): Answers {
     'POST /v1/claim': ({ body }) => service.claim(body),
     'POST /v1/join': ({ body }, signal) => service.join(body, signal),
     'POST /v1/leave': () => nothing(service.leave()),
+    'POST /v1/force-leave': ({ body }) => nothing(service.forceLeave(body.node, body.prune)),
     'POST /v1/tags': ({ body }) => service.changeTags(body),
     'POST /v1/events': ({ body }) => service.fireEvent(body),
     'GET /v1/policy': policy,
@@ -60,6 +61,11 @@ export function answersOf(service: FleetService): Answers {
 
 export function streamsOf(service: FleetService): Streams {
   return {
+    'POST /v1/queries': ({ body }, update, signal) => service.query(body, update, signal),
+    'GET /v1/monitor': async ({ query }, update, signal) => {
+      await service.monitor(query.level, update, signal)
+      return undefined
+    },
     'POST /v1/images/build': ({ body }, update, signal) => service.buildImage(body, update, signal),
     'POST /v1/images/:ref/fetch': ({ params }, update, signal) => service.fetchImage(params.ref, update, signal),
     'POST /v1/images/:ref/verify': ({ params }, update, signal) => service.verifyImage(params.ref, update, signal),

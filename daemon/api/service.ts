@@ -1,4 +1,5 @@
 import type {
+  Ask,
   Built,
   Claim,
   EventRecord,
@@ -12,9 +13,13 @@ import type {
   Join,
   Joined,
   LedgerView,
+  LogLevel,
   Members,
+  Monitored,
   PolicyView,
   Progress,
+  QueryAnswerView,
+  QueryTotals,
   Readiness,
   Received,
   RolloutDraft,
@@ -32,7 +37,7 @@ type Answer<T> = T | Promise<T>
 /**
  * What the daemon can be asked, with no word of HTTP. Everything that it is given has the right shape; whether it is
  * allowed is for the service to say. It throws `FleetError`; the code becomes the status. A signal aborts when the caller is gone.
- * `progress` may be called as often as is handy: what the caller cannot take in time is skipped, never queued.
+ * `progress` may be called as often as is handy: what the caller cannot take in time is skipped, never queued. Other callbacks tell everything.
  */
 export interface FleetService {
   info(): Answer<Info>
@@ -57,6 +62,12 @@ export interface FleetService {
   fireEvent(event: Received<'POST /v1/events'>['body']): Promise<Fired>
   /** Every event behind `since`, in order, none skipped; then, with `follow`, those that come until the signal aborts. */
   events(query: Received<'GET /v1/events'>['query'], signal: AbortSignal): AsyncIterable<EventRecord>
+  /** `node` is a name, an id or the beginning of one. Throws `refused` for one that is not failed, overdue or left. */
+  forceLeave(node: string, prune: boolean): Promise<void>
+  /** Every answer is told, and none is left out. */
+  query(query: Ask, answer: (answer: QueryAnswerView) => void, signal: AbortSignal): Promise<QueryTotals>
+  /** Runs until the signal aborts. */
+  monitor(level: LogLevel, seen: (seen: Monitored) => void, signal: AbortSignal): Promise<void>
 
   /** The chain as bytes; the API turns them into text. Throws `unclaimed`. */
   policy(): Answer<Omit<PolicyView, 'chain'> & { readonly chain: readonly Uint8Array[] }>

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { HTTP_STATUS, PROBLEM_TYPE, toFleetError, toProblem } from '../../protocol/index.ts'
+import { FleetError, HTTP_STATUS, PROBLEM_TYPE, toFleetError, toProblem } from '../../protocol/index.ts'
 
 /** How long the first word may take before the stream is opened without it: until then an error is still a plain status. */
 const FIRST_WORD = 1_000
@@ -7,11 +7,15 @@ const FIRST_WORD = 1_000
 const UPDATE_EVERY = 100
 /** A comment in a quiet stream, so that both ends notice a caller that is gone (HTML standard, 9.2.7: about every 15 seconds). */
 const HEARTBEAT = 15_000
+/** How far a caller may fall behind in a stream of which it gets every update. Bytes. */
+const MAX_BEHIND = 4 * 1024 * 1024
+/** How long one that was cut off may take to read what was written before. Milliseconds. */
+const LAST_WORDS = 10_000
 
 /**
  * Serves one stream of Server-Sent Events: `update`s on the way, then `result` or `problem`. Of updates that the caller
  * cannot take in time only the newest is kept; a lossless stream writes each, and its `update` resolves when the caller
- * has taken what came before. Resolves when the stream has ended, for whatever reason; never rejects.
+ * has taken what came before. Who cannot wait for that tells on, until the caller is too far behind and is cut off. Resolves when the stream has ended, for whatever reason; never rejects.
  */
 export async function serveStream<U>(
   response: ServerResponse,
@@ -44,43 +48,53 @@ export async function serveStream<U>(
     lastUpdate = performance.now()
     write('update', update)
   }
+  const cutOff = (): void => {
+    const error = new FleetError(
+      'unavailable',
+      `what was to be told is ${MAX_BEHIND} bytes ahead of what was read, and goes no further; read faster, or ask for less`,
+    )
+    write('problem', toProblem(error))
+    response.end()
+    setTimeout(() => response.destroy(), LAST_WORDS).unref()
+  }
   const update = async (next: U): Promise<void> => {
     if (response.writableEnded) return
     waiting = { update: next }
     timer ??= setTimeout(flush, Math.max(0, lastUpdate + UPDATE_EVERY - performance.now()))
   }
-  let taken: (() => void) | undefined
+  const waiters = new Set<() => void>()
+  const release = (): void => {
+    for (const done of waiters) done()
+    waiters.clear()
+  }
   const updateEach = async (next: U): Promise<void> => {
     if (response.writableEnded || signal.aborted) return
     write('update', next)
-    if (!blocked) return
-    await new Promise<void>(done => {
-      taken = done
-    })
+    if (response.writableLength > MAX_BEHIND) return cutOff()
+    if (blocked) await new Promise<void>(done => void waiters.add(done))
   }
   const onDrain = (): void => {
     blocked = false
-    taken?.()
+    release()
     flush()
   }
-  const onClose = (): void => taken?.()
 
   response.on('drain', onDrain)
-  response.on('close', onClose)
+  response.on('close', release)
   const opening = setTimeout(open, FIRST_WORD)
   const heartbeat = setInterval(() => {
     if (response.headersSent && !blocked) blocked = !response.write(':\n\n')
   }, HEARTBEAT)
   try {
     const result = await run(lossless ? updateEach : update)
-    if (signal.aborted) return
+    if (signal.aborted || response.writableEnded) return
     blocked = false
     flush()
     if (result !== undefined) write('result', result)
     open()
     response.end()
   } catch (thrown) {
-    if (signal.aborted) return
+    if (signal.aborted || response.writableEnded) return
     const error = toFleetError(thrown)
     const problem = toProblem(error)
     if (response.headersSent) {
@@ -93,7 +107,8 @@ export async function serveStream<U>(
     }
   } finally {
     response.off('drain', onDrain)
-    response.off('close', onClose)
+    response.off('close', release)
+    release()
     clearTimeout(opening)
     clearTimeout(timer)
     clearInterval(heartbeat)

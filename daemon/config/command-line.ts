@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
 import { FleetError } from '../../protocol/index.ts'
-import { parseTags } from './environment.ts'
+import { parseNumber, parseTags } from './environment.ts'
 import { ALL_OPTIONS, flagOf, NOT_AVAILABLE, OPTIONS } from './options.ts'
 import type { Source } from './source.ts'
 
@@ -25,6 +25,8 @@ export function fromCommandLine(argv: readonly string[], version: string): Comma
   const values: Record<string, unknown> = { ...flags }
   const tags = ALL_OPTIONS.find(option => option.kind === 'tags')!.key
   if (values[tags] !== undefined) values[tags] = parseTags(values[tags] as string[], flagOf(tags))
+  for (const { key, kind } of ALL_OPTIONS)
+    if (kind === 'number' && values[key] !== undefined) values[key] = parseNumber(String(values[key]), flagOf(key))
   return {
     source: { values, named: true, where: (path, key) => flagOf(key ?? String(path[0])) },
     files: (config as string[] | undefined) ?? [],
@@ -55,7 +57,7 @@ function command(version: string): Command {
   for (const [heading, options] of Object.entries(OPTIONS)) {
     program.optionsGroup(`${heading}:`)
     for (const { flags, help, kind } of options) {
-      if (kind === 'list' || kind === 'tags') program.option(flags, help, collect)
+      if (kind === 'list' || kind === 'lines' || kind === 'tags') program.option(flags, help, collect)
       else program.addOption(new Option(flags, help).default(undefined))
     }
   }
@@ -73,8 +75,10 @@ Examples:
   fleetd --join fleet1.hKRp... --group web    become a member with an invite
   fleetd --config /etc/fleetd.yaml            settings and layers from a file
   fleetd --config site.yaml --check-config    see whether it is good
+  fleetd --event-handler user:deploy=/usr/local/bin/deploy --event-handler 'query:uptime=uptime'
+                                              run a script for each such event, answer each such query
 
-Every flag is also a key of the file (--data-dir is dataDir) and a variable (FLEETD_DATA_DIR; lists with commas).
+Every flag is also a key of the file (--data-dir is dataDir) and a variable (FLEETD_DATA_DIR; lists with commas, event handlers on lines of their own).
 A flag wins over a variable, a variable over a file, a later file over an earlier one; a list is replaced whole.
 What runs on this host stands in the file alone:
 
@@ -84,4 +88,5 @@ What runs on this host stands in the file alone:
       command: ["node", "server.js"]
       checks: [{ name: http, http: "http://127.0.0.1:8080/healthz" }]
 
-SIGINT leaves the fleet and stops; SIGTERM stops without leaving; a second signal stops at once.`
+SIGINT leaves the fleet and stops; SIGTERM stops without leaving; a second signal stops at once.
+SIGHUP reads the files again: event handlers, tags and the log level change at once, all else at the next start.`

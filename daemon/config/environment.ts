@@ -25,8 +25,12 @@ function parse(kind: Option['kind'], text: string, from: string): unknown {
   switch (kind) {
     case 'text':
       return text
+    case 'number':
+      return parseNumber(text, from)
     case 'list':
       return split(text)
+    case 'lines':
+      return split(text, '\n')
     case 'tags':
       return parseTags(split(text), from)
     case 'switch':
@@ -42,9 +46,15 @@ function parseSwitch(text: string, from: string): boolean {
   throw new FleetError('bad-input', `${from}: expected true or false, found ${JSON.stringify(text.slice(0, 80))}`)
 }
 
-const split = (text: string): string[] =>
+/** Throws `bad-input` on what is no whole number. */
+export function parseNumber(text: string, from: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw new FleetError('bad-input', `${from}: expected a whole number, found ${JSON.stringify(text.slice(0, 80))}`)
+}
+
+const split = (text: string, by = ','): string[] =>
   text
-    .split(',')
+    .split(by)
     .map(part => part.trim())
     .filter(part => part !== '')
 

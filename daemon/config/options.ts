@@ -3,8 +3,8 @@ export interface Option {
   readonly key: string
   readonly flags: string
   readonly help: string
-  /** What its text means. `list` and `tags` are given again and again as a flag, and with commas in a variable. */
-  readonly kind: 'text' | 'list' | 'switch' | 'tags'
+  /** What its text means. `list` and `tags` are given again and again as a flag, and with commas in a variable; `lines` on lines of it. */
+  readonly kind: 'text' | 'number' | 'list' | 'lines' | 'switch' | 'tags'
 }
 
 /** The flags under the headings of --help. */
@@ -75,12 +75,44 @@ export const OPTIONS = {
     },
     { key: 'profile', flags: '--profile <profile>', kind: 'text', help: 'timing: lan, wan or local (default: lan)' },
   ],
+  'Event handlers': [
+    {
+      key: 'eventHandler',
+      flags: '--event-handler <spec>',
+      kind: 'lines',
+      help: '[TYPE[,TYPE][:NAME]=]SCRIPT: run SCRIPT with /bin/sh for such events; TYPE is member-join, member-leave, member-failed, member-update, member-reap, user, query or * (repeatable)',
+    },
+    {
+      key: 'handlerTimeout',
+      flags: '--handler-timeout <time>',
+      kind: 'text',
+      help: 'how long a script may run before it is killed with all that it started (default: 60s)',
+    },
+    {
+      key: 'handlerConcurrency',
+      flags: '--handler-concurrency <n>',
+      kind: 'number',
+      help: 'scripts that run at the same time; those of one handler run one after another (default: 8)',
+    },
+  ],
   'Local interface': [
     {
       key: 'api',
       flags: '--api <addr>',
       kind: 'list',
       help: 'where fleetctl reaches it: unix:PATH, or HOST:PORT on loopback (repeatable; default: unix:DATA_DIR/fleetd.sock)',
+    },
+    {
+      key: 'serfRpc',
+      flags: '--serf-rpc <host:port>',
+      kind: 'text',
+      help: "Serf's RPC protocol, for the serf program and what else talks to a Serf agent (default: off; Serf's own is 127.0.0.1:7373)",
+    },
+    {
+      key: 'serfRpcAuthFile',
+      flags: '--serf-rpc-auth-file <file>',
+      kind: 'text',
+      help: 'file, mode 0600, with the token that Serf clients have to show (-rpc-auth); needed for any address but loopback',
     },
     {
       key: 'logLevel',
@@ -103,11 +135,9 @@ export const ALL_OPTIONS: readonly Option[] = Object.values(OPTIONS).flat()
 export const NOT_AVAILABLE: readonly string[] = [
   'apiTokenFile',
   'web',
-  'serfRpc',
   'dns',
   'oci',
   'fleetlock',
-  'eventHandler',
   'uploadLimit',
   'downloadLimit',
   'quota',

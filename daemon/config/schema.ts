@@ -1,8 +1,9 @@
 import { homedir, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
-import { FleetError, isToken, LIMITS, recordSchema } from '../../protocol/index.ts'
-import { layerSchema } from '../drivers/index.ts'
+import { FleetError, isToken, LIMITS, recordSchema, toFleetError } from '../../protocol/index.ts'
+import { duration, layerSchema } from '../drivers/index.ts'
+import { type HandlerSpec, parseHandlerSpec } from '../handlers/spec.ts'
 // Not through the folder's index: --help and --check-config need no libp2p.
 import { endpointOf, parseAddress } from '../network/address.ts'
 
@@ -32,6 +33,7 @@ const joinTarget = z
     'expected an invite token (fleet1....) or the HOST:PORT of a member',
   )
 
+const isLoopback = (text: string): boolean => /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/.test(text)
 const isUnix = (text: string): boolean => text.startsWith('unix:')
 const apiAddress = z
   .string()
@@ -40,9 +42,25 @@ const apiAddress = z
     'expected unix:PATH or HOST:PORT',
   )
   .refine(
-    text => isUnix(text) || /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/.test(text),
+    text => isUnix(text) || isLoopback(text),
     'a TCP address other than loopback needs TLS and a token file, which this version does not have; use loopback or unix:PATH',
   )
+
+/** Many handlers share few places to run in; who has more than this wants one script that looks at its environment. */
+const MAX_HANDLERS = 64
+
+const handlerSpec = z.string().transform((text, context): HandlerSpec => {
+  try {
+    return parseHandlerSpec(text)
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: toFleetError(error).message })
+    return z.NEVER
+  }
+})
+
+const serfAddress = z
+  .string()
+  .refine(text => endpoint(text) !== undefined && !text.startsWith('/'), 'expected HOST:PORT or [IPV6]:PORT')
 
 const { name, class: nodeClass, zone, group, tags } = recordSchema.shape
 
@@ -86,7 +104,19 @@ export const configSchema = z.strictObject({
   mdns: z.boolean().default(true),
   lanOnly: z.boolean().default(false),
   profile: z.enum(['lan', 'wan', 'local']).default('lan'),
+  eventHandler: z
+    .array(handlerSpec)
+    .max(MAX_HANDLERS)
+    .refine(
+      specs => new Set(specs.map(({ text }) => text)).size === specs.length,
+      'expected no event handler twice: its script would run twice for each event',
+    )
+    .default([]),
+  handlerTimeout: duration.default(60_000),
+  handlerConcurrency: z.number().int().min(1).max(64).default(8),
   api: z.array(apiAddress).min(1).max(16).optional(),
+  serfRpc: serfAddress.optional(),
+  serfRpcAuthFile: z.string().min(1).optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   logFormat: z.enum(['json', 'pretty']).default(() => (process.stderr.isTTY ? 'pretty' : 'json')),
   layers: z
@@ -101,8 +131,13 @@ export type Config = Omit<z.infer<typeof configSchema>, 'api'> & {
   readonly api: readonly string[]
 }
 
-/** Turns checked settings into the configuration. Throws a ZodError on what is wrong with them. */
+/** Turns checked settings into the configuration. Throws a ZodError on what is wrong with them, and `bad-input` on what does not go together. */
 export function complete(settings: Readonly<Record<string, unknown>>): Config {
   const { api, ...config } = configSchema.parse(settings)
+  if (config.serfRpc !== undefined && config.serfRpcAuthFile === undefined && !isLoopback(config.serfRpc))
+    throw new FleetError(
+      'bad-input',
+      `serfRpc: ${config.serfRpc} can be reached from other hosts, and whoever reaches it commands this daemon; give a token with --serf-rpc-auth-file, or use loopback`,
+    )
   return { ...config, api: api ?? [`unix:${join(config.dataDir, 'fleetd.sock')}`] }
 }

@@ -6,7 +6,7 @@ const MIN = 10
 const MAX = ms('24h')
 
 /** A length of time in text, `500ms` or `2m`, as milliseconds: 10 ms to 24 h. */
-const duration = z.string().transform((text, context) => {
+export const duration = z.string().transform((text, context) => {
   const value = /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text) ? ms(text as ms.StringValue) : undefined
   if (value === undefined || value < MIN || value > MAX) {
     context.addIssue({

@@ -5,8 +5,11 @@ import type { LayerConfig } from './config.ts'
 import type { Driver } from './driver.ts'
 import { createProcessDriver, type DriverInit } from './process.ts'
 
-export { type LayerConfig, layerSchema } from './config.ts'
+export { type CommandEnd, type CommandRun, runCommand } from './command.ts'
+export { duration, type LayerConfig, layerSchema } from './config.ts'
 export type { Driver, HookAnswer, ProgramState, SlotInfo } from './driver.ts'
+export { explain } from './hooks.ts'
+export { createLane, type Lane } from './lane.ts'
 export type { DriverInit } from './process.ts'
 
 export function createDriver(config: LayerConfig, init: DriverInit): Driver {

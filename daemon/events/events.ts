@@ -22,6 +22,7 @@ import {
 } from '../../protocol/index.ts'
 import type { Happenings, UserEvent } from '../happenings.ts'
 import type { Network, NetworkEvents, Verdict } from '../network/index.ts'
+import { encodeEvents } from '../topic-events.ts'
 import type { Trust } from '../trust/index.ts'
 import { openJournal } from './journal.ts'
 import { replay } from './replay.ts'
@@ -32,6 +33,8 @@ const OWN_SHARE = 0.9
 const MAX_QUEUED = 4_096
 /** How long after a failed write the next is tried. Milliseconds. */
 const RETRY = 1_000
+/** How long what came from others may wait for an fsync. After a power cut, events of that time may be delivered again. Milliseconds. */
+const SYNC_WITHIN = 1_000
 /** Bytes that may wait for the disk before nothing more is taken from the network; what is missed comes later by anti-entropy. */
 const MAX_BACKLOG = 16 * 1024 * 1024
 
@@ -76,7 +79,10 @@ export interface EventsInit {
   readonly log: Logger
 }
 
-/** Runs the machine on the network and the disk: what it delivers is on disk before anybody is told or it goes out. */
+/**
+ * Runs the machine on the network and the disk: what it delivers is written before anybody is told, so that no crash repeats or
+ * loses it, and what this node fires is safe from a power cut before it goes out.
+ */
 export async function createEvents(init: EventsInit): Promise<Events> {
   const { network, trust, now, log } = init
   const stopping = new AbortController()
@@ -85,6 +91,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
   const fired = new Map<number, { done: (event: UserEvent) => void; fail: (error: FleetError) => void }>()
   const listeners = new Set<() => void>()
   let timer: NodeJS.Timeout | undefined
+  let syncing: NodeJS.Timeout | undefined
   let unwritten: Remembered[] = []
   let backlog = 0
   let writing: Promise<void> | undefined
@@ -166,7 +173,8 @@ export async function createEvents(init: EventsInit): Promise<Events> {
       const state = journal.full() ? machine.state() : undefined
       unwritten = []
       try {
-        await journal.append(batch)
+        await journal.append(batch, { sync: batch.some(isOwn) })
+        syncSoon()
         failure = undefined
       } catch (error) {
         unwritten = [...batch, ...unwritten]
@@ -186,6 +194,18 @@ export async function createEvents(init: EventsInit): Promise<Events> {
           .catch(error => log.error({ err: error }, 'the journal of events could not be begun anew'))
     }
   }
+  /** A number that went out must not be given twice, whatever happens; what others fired comes again from them. */
+  const isOwn = (item: Remembered): boolean =>
+    item.type === 'settled' || (item.type === 'deliver' && item.kept.statement.body.node === network.self)
+  const syncSoon = (): void => {
+    syncing ??= setTimeout(() => {
+      syncing = undefined
+      journal.sync().catch(error => {
+        log.error({ err: error }, 'the journal of events is not safe from a power cut')
+        if (!stopping.signal.aborted) syncSoon()
+      })
+    }, SYNC_WITHIN)
+  }
   const stumble = (error: FleetError): void => {
     if (failure === undefined) log.error({ err: error }, 'events wait for the disk')
     failure = error
@@ -204,7 +224,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
     const { body } = kept.statement
     const event = viewOf(kept)
     if (body.node === network.self && kept.told) {
-      network.publish('events', kept.statement.bytes)
+      network.publish('events', encodeEvents('event', kept.statement.bytes))
       fired.get(body.seq)?.done(event)
       fired.delete(body.seq)
     }
@@ -268,6 +288,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
       stopping.abort()
       clearTimeout(timer)
       await writing
+      clearTimeout(syncing)
       for (const { fail } of fired.values()) fail(stopped())
       for (const listener of [...listeners]) listener()
       await journal.close()

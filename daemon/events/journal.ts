@@ -11,13 +11,18 @@ const SEGMENT = 1024 * 1024
 
 /**
  * What this node remembers of events, on disk: segments of batches, each segment beginning with the whole state. A batch is one write
- * and one fdatasync however many events it holds, so a storm costs little more than a single event. Why not LevelDB: docs/decisions/0006.
+ * however many events it holds, so a storm costs little more than a single event. Why not LevelDB: docs/decisions/0006.
  */
 export interface Journal {
   readonly state: EventsState
   readonly kept: readonly Kept[]
-  /** Resolves once the disk has them, in this order; after a failure the same, and what came since, may be tried again. One at a time. */
-  append(records: readonly Remembered[]): Promise<void>
+  /**
+   * Resolves once they outlive the process, and with `sync` a power cut, they and all before them. After a failure the same, and
+   * what came since, may be tried again. One at a time.
+   */
+  append(records: readonly Remembered[], options: { sync: boolean }): Promise<void>
+  /** Resolves once a power cut takes away nothing of what was appended before. */
+  sync(): Promise<void>
   /** The segment is large enough; the next `roll` begins another. */
   full(): boolean
   /** Begins a segment with `state`, which is that after all that was appended, and lets those go whose events are all before `oldest`. */
@@ -72,16 +77,31 @@ async function openSegments(folder: string, fleet: FleetId, self: NodeId): Promi
   let path = ''
   let file: FileHandle | undefined
   let newest = kept.at(-1)?.cursor ?? 0
+  /** Of the length, what a power cut takes nothing of. */
+  let synced = 0
+  /** A write that failed has left something behind the end. */
+  let soiled = true
 
-  /** Writes at the end of what is known to be on disk: over what an attempt that failed has left there. */
-  const write = async (records: readonly JournalRecord[]): Promise<void> => {
-    const batch = sealBatch(encodeRecords(records))
+  const sync = async (): Promise<void> => {
+    const [of, end] = [file, length]
     try {
-      await file!.truncate(length)
+      await of!.datasync()
+    } catch (error) {
+      if (file === of) throw diskError(error, path)
+    }
+    // Meanwhile the next segment may have been begun, which syncs this one first.
+    if (file === of) synced = Math.max(synced, end)
+  }
+  /** Writes at the end of what is known to be whole: over what an attempt that failed has left there. */
+  const write = async (records: readonly JournalRecord[]): Promise<void> => {
+    const batch = sealBatch(encodeRecords(records), synced)
+    try {
+      if (soiled) await file!.truncate(length)
+      soiled = true
       let written = 0
       while (written < batch.byteLength)
         written += (await file!.write(batch, written, batch.byteLength - written, length + written)).bytesWritten
-      await file!.datasync()
+      soiled = false
     } catch (error) {
       throw diskError(error, path)
     }
@@ -91,8 +111,11 @@ async function openSegments(folder: string, fleet: FleetId, self: NodeId): Promi
     number += 1
     path = join(folder, String(number).padStart(8, '0'))
     length = 0
+    synced = 0
+    soiled = false
     file = await open(path, 'w+', 0o600)
     await write([{ type: 'state', state: next }])
+    await sync()
     await syncDirectory(folder)
   }
 
@@ -101,25 +124,38 @@ async function openSegments(folder: string, fleet: FleetId, self: NodeId): Promi
   else {
     path = newestSegment.path
     file = await open(path, 'r+')
+    await file.truncate(length)
+    await sync()
   }
 
   return {
     state,
     kept,
-    async append(records) {
+    async append(records, options) {
+      const before = length
       await write(records)
+      try {
+        if (options.sync) await sync()
+      } catch (error) {
+        // It is written again, whole.
+        length = before
+        soiled = true
+        throw error
+      }
       for (const record of records) if (record.type === 'deliver') newest = record.kept.cursor
     },
+    sync,
     full: () => length >= SEGMENT,
     async roll(next, oldest) {
-      const before = { path, file, length, number }
+      await sync()
+      const before = { path, file, length, number, synced, soiled }
       try {
         await begin(next)
       } catch (error) {
         // The old segment goes on.
         await file?.close().catch(() => undefined)
         await rm(path, { force: true }).catch(() => undefined)
-        ;({ path, file, length, number } = before)
+        ;({ path, file, length, number, synced, soiled } = before)
         throw diskError(error, folder)
       }
       await before.file?.close()
@@ -127,6 +163,7 @@ async function openSegments(folder: string, fleet: FleetId, self: NodeId): Promi
       while (old.length > 0 && old[0]!.newest < oldest) await rm(old.shift()!.path, { force: true })
     },
     async close() {
+      await file?.datasync().catch(() => undefined)
       await file?.close()
     },
   }

@@ -19,6 +19,7 @@ import {
   type Millis,
   type NodeId,
   nodeSigner,
+  openDismissal,
   openRecord,
   openSuspicion,
   openVitals,
@@ -47,6 +48,8 @@ export interface Members {
   /** Keeps a document, and passes it on to everybody. Resolves when it is on disk. */
   addDocument(document: Uint8Array): Promise<void>
   revoked(node: NodeId): void
+  /** Has done with a node that is failed, overdue or left; with `prune` it is listed no more. Of no effect on others. */
+  dismiss(node: NodeId, prune: boolean): void
   /** Says goodbye; resolves when the neighbours have had time to hear it. */
   leave(): Promise<void>
   stop(): void
@@ -100,6 +103,8 @@ export async function createMembers(init: MembersInit): Promise<Members> {
         const statement = openSuspicion(authority, bytes, now())
         return { kind, statement, observer: nodeSigner(statement) }
       }
+      case 'dismissal':
+        return { kind, statement: openDismissal(authority, bytes, now()) }
       case 'document':
         checkDocument(authority, bytes)
         return { kind, bytes }
@@ -219,6 +224,7 @@ export async function createMembers(init: MembersInit): Promise<Members> {
       input({ type: 'document', bytes: document })
     },
     revoked: node => input({ type: 'revoked', node }),
+    dismiss: (node, prune) => input({ type: 'dismiss', node, prune }),
     async leave() {
       input({ type: 'leave' })
       await new Promise(resolve => setTimeout(resolve, LEAVE_GRACE))

@@ -16,6 +16,7 @@ import { createStores, FOLDERS, type Stores } from './stores.ts'
  *   node.key      the 32-byte seed of the node's key
  *   state/        what this node alone can know, a file each with a checksum (Files, Stores), `epoch` among them
  *   db/           what others can give again, in LevelDB; its lock is the directory's lock
+ *   events/       user events: what was fired, delivered and is kept, in a journal (daemon/events)
  *   fleetd.pid    who has the directory open, for messages
  *
  * format, node.key and state/ are one identity. They live and die together: a node that lost any of it has forgotten promises

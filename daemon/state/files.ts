@@ -119,6 +119,8 @@ function remedy(name: string): string {
       return 'delete it: the node finds the others again through --join or mDNS'
     case 'documents':
       return 'delete it: other members pass it on again'
+    case 'handlers':
+      return 'delete it: event handlers go on with the user events from then on'
     case 'intent':
       return `see what layer ${item} runs, then delete it: the node gives back the permit that it may hold at the next start`
     default:

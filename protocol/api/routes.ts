@@ -5,6 +5,7 @@ import * as events from './events.ts'
 import { imageRef, nodeRef, statementOf } from './fields.ts'
 import * as fleet from './fleet.ts'
 import * as images from './images.ts'
+import * as queries from './queries.ts'
 import * as rollouts from './rollouts.ts'
 
 /**
@@ -18,7 +19,7 @@ export interface Route {
   readonly body?: z.ZodType
   readonly result?: z.ZodType
   readonly events?: z.ZodType
-  /** Every update reaches the caller, which is read from no faster than it takes them. Otherwise of those that it cannot take in time only the newest does. */
+  /** No update may be left out: a caller that falls too far behind is cut off. Otherwise it gets the newest. */
   readonly lossless?: true
   /** Largest body, in bytes. Default 16 KiB. */
   readonly maxBody?: number
@@ -53,6 +54,25 @@ export const ROUTES = {
     result: fleet.joinedSchema,
   },
   'POST /v1/leave': { summary: 'Says goodbye to the fleet and stops the daemon', result: z.object({}) },
+  'POST /v1/force-leave': {
+    summary: 'Has done with a node that is failed: it counts as left from now on',
+    body: queries.forceLeaveSchema,
+    result: z.object({}),
+  },
+  'POST /v1/queries': {
+    summary: 'Asks many nodes at once, and tells every ack and response',
+    body: queries.askSchema,
+    maxBody: 256 * 1024,
+    events: queries.queryAnswerSchema,
+    lossless: true,
+    result: queries.queryTotalsSchema,
+  },
+  'GET /v1/monitor': {
+    summary: 'The log of this daemon, and member events, user events and queries as they come',
+    query: queries.monitorQuerySchema,
+    events: queries.monitoredSchema,
+    lossless: true,
+  },
   'POST /v1/tags': { summary: 'Changes the tags of this node', body: fleet.tagsChangeSchema, result: fleet.tagsSchema },
   'POST /v1/events': {
     summary: 'Fires a user event',

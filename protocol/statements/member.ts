@@ -92,8 +92,8 @@ export const VITALS: StatementKind<Vitals> = {
 }
 
 /**
- * An observer has not heard from the subject as it was at (epoch, seq) of its record. The one thing that a node may say of
- * another, and only of one that it is assigned to observe. A newer record of the subject refutes it.
+ * An observer has not heard from the subject as it was at (epoch, seq) of its record. With a dismissal it is all that a node may
+ * say of another, and only of one that it is assigned to observe. A newer record of the subject refutes it.
  */
 export const suspicionSchema = z.object({
   subject: nodeId,
@@ -111,4 +111,23 @@ export const SUSPICION: StatementKind<Suspicion> = {
   domain: 'fleetd/suspicion/1',
   schema: suspicionSchema,
   maxBytes: LIMITS.suspicion,
+}
+
+/**
+ * A member or an operator has done with a subject that is failed, or gone already: it is to count as left, and with `prune` to be listed no
+ * more. It holds for exactly this version of the subject's record, and only at nodes that hold the subject for failed by their
+ * own judgement; a newer record makes it void. So it says nothing about one that lives.
+ */
+export const dismissalSchema = z.object({
+  subject: nodeId,
+  epoch: counter,
+  seq: counter,
+  presence: z.enum(['here', 'left']),
+  prune: z.boolean(),
+})
+export type Dismissal = z.infer<typeof dismissalSchema>
+export const DISMISSAL: StatementKind<Dismissal> = {
+  domain: 'fleetd/dismissal/1',
+  schema: dismissalSchema,
+  maxBytes: LIMITS.dismissal,
 }

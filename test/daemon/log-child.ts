@@ -3,7 +3,7 @@ import { createLog } from '../../daemon/log.ts'
 import { FleetError } from '../../protocol/index.ts'
 
 const [level, format] = process.argv.slice(2)
-const log = await createLog(level!, format as 'json' | 'pretty')
+const { log } = await createLog(level!, format as 'json' | 'pretty')
 log.debug({ layer: 'app' }, 'a detail')
 log.info({ layer: 'app' }, 'fleetd ready')
 log.child({ layer: 'web' }).error({ err: new FleetError('no-space', 'the disk is full') }, 'it failed')

@@ -34,6 +34,14 @@ it('tells systemd, at the socket that systemd named', async () => {
   expect(warnings).toEqual([])
 })
 
+it('says when a reload began, as Type=notify-reload wants it', async () => {
+  program(`echo "$*" >> ${dir}/told`)
+  const before = process.hrtime.bigint() / 1_000n
+  await notify('RELOADING=1', log)
+  const [, at] = /^RELOADING=1 MONOTONIC_USEC=(\d+)\n$/.exec(readFileSync(join(dir, 'told'), 'utf8')) ?? []
+  expect(BigInt(at!) >= before && BigInt(at!) <= process.hrtime.bigint() / 1_000n).toBe(true)
+})
+
 it('asks nobody where no service manager listens', async () => {
   program(`echo asked >> ${dir}/told`)
   vi.stubEnv('NOTIFY_SOCKET', undefined)

@@ -14,9 +14,15 @@ const key = fc.record({
   node,
   record: rank,
   vitals: fc.option(rank),
-  suspicions: fc.array(word, { maxLength: 3 }),
+  claims: fc.array(word, { maxLength: 3 }),
 })
-const kind = fc.constantFrom('record' as const, 'vitals' as const, 'suspicion' as const, 'document' as const)
+const kind = fc.constantFrom(
+  'record' as const,
+  'vitals' as const,
+  'suspicion' as const,
+  'dismissal' as const,
+  'document' as const,
+)
 const item = fc.tuple(kind, fc.uint8Array())
 const members = fc.array(key, { maxLength: 5 })
 const documents = fc.array(digest, { maxLength: 5 })

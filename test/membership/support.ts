@@ -8,6 +8,8 @@ import {
 } from '../../membership/index.ts'
 import {
   type Address,
+  DISMISSAL,
+  type Dismissal,
   encode,
   type FleetId,
   millis,
@@ -81,6 +83,9 @@ export const vitals = (node: NodeId, change: Partial<Vitals> = {}): Statement<Vi
 
 export const suspicion = (subject: NodeId, change: Partial<Suspicion> = {}, clock = T0): Statement<Suspicion> =>
   unsigned(SUSPICION, { subject, epoch: 1, seq: 1, evidence: 'silence', since: millis(clock), ...change }, clock)
+
+export const dismissal = (subject: NodeId, change: Partial<Dismissal> = {}): Statement<Dismissal> =>
+  unsigned(DISMISSAL, { subject, epoch: 1, seq: 1, presence: 'here', prune: false, ...change })
 
 /** One machine whose inputs are given by hand, and what it did about them. */
 export interface Bench {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { createAtlas } from '../../membership/atlas.ts'
 import { createTable, type Table } from '../../membership/table.ts'
 import type { NodeId } from '../../protocol/index.ts'
-import { nodeNumber, record, suspicion, vitals } from './support.ts'
+import { dismissal, nodeNumber, record, suspicion, vitals } from './support.ts'
 
 type Op = (table: Table) => void
 
@@ -27,11 +27,17 @@ const anySuspicion = fc
     const statement = suspicion(id, { epoch, seq, evidence: refused ? 'refused' : 'silence' })
     return table => table.mergeSuspicion(statement, nodeNumber(observer))
   })
+const anyDismissal = fc
+  .record({ node, epoch: small, seq: small, left: fc.boolean(), prune: fc.boolean() })
+  .map(({ node: id, left, ...rest }): Op => {
+    const statement = dismissal(id, { ...rest, presence: left ? 'left' : 'here' })
+    return table => table.mergeDismissal(statement)
+  })
 const anyDocument = fc.integer({ min: 0, max: 3 }).map((index): Op => {
   const id = record(nodeNumber(100 + index)).id
   return table => table.addDocument(id, Uint8Array.of(index))
 })
-const ops = fc.array(fc.oneof(anyRecord, anyVitals, anySuspicion, anyDocument), { maxLength: 30 })
+const ops = fc.array(fc.oneof(anyRecord, anyVitals, anySuspicion, anyDismissal, anyDocument), { maxLength: 30 })
 
 const held = (table: Table): unknown => ({
   digests: table.digests(),
@@ -42,6 +48,7 @@ const held = (table: Table): unknown => ({
       entry.record.id,
       entry.vitals?.id,
       [...entry.suspicions].map(([observer, { id }]) => [observer, id]).sort(),
+      entry.dismissals.map(({ id }) => id),
     ])
     .sort(),
 })
@@ -72,6 +79,7 @@ test('the digests kept while merging are those of a table that was built from wh
         again.mergeRecord(entry.record)
         if (entry.vitals !== undefined) again.mergeVitals(entry.vitals)
         for (const [observer, each] of entry.suspicions) again.mergeSuspicion(each, observer)
+        for (const each of entry.dismissals) again.mergeDismissal(each)
       }
       expect(again.digests()).toEqual(table.digests())
       for (const id of [...table.entries.values()].map(entry => entry.node)) table.remove(id)

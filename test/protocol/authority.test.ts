@@ -8,6 +8,7 @@ import {
   cosign,
   type Digest,
   ENDORSEMENT,
+  EVENT,
   generateKeyPair,
   INVITE,
   isPublisher,
@@ -16,6 +17,7 @@ import {
   type NodeId,
   nodeIdOf,
   ORDER,
+  openEvent,
   openOrder,
   openPlan,
   openRecord,
@@ -382,6 +384,63 @@ describe('vitals and suspicions', () => {
     const doubt = { subject: other.id, epoch: 1, seq: 1, evidence: 'silence' as const, since: NOW }
     const choir = sign(SUSPICION, home.id, NOW, doubt, [member.key, other.key]).bytes
     expect(thrown(() => openSuspicion(home.authority, choir, NOW))).toEqual(unauthorized(/one signature, found 2/))
+  })
+})
+
+describe('a user event', () => {
+  it("is its author's own word, until the author is revoked", () => {
+    const home = fleet()
+    const [author, other] = [node(home), node(home)]
+    const body = {
+      node: author.id,
+      seq: 1,
+      ltime: 1,
+      name: 'deploy',
+      payload: new Uint8Array(LIMITS.eventPayload),
+      coalesce: false,
+      after: Array.from({ length: LIMITS.eventAfter }, (): [NodeId, number] => [other.id, Number.MAX_SAFE_INTEGER]),
+    }
+    const { bytes } = sign(EVENT, home.id, NOW, body, [author.key])
+    expect(openEvent(home.authority, bytes, NOW).body.name).toBe('deploy')
+    expect(thrown(() => openEvent(home.authority, sign(EVENT, home.id, NOW, body, [other.key]).bytes, NOW))).toEqual(
+      unauthorized(/only speak of itself/),
+    )
+    const late = sign(EVENT, home.id, at(HOUR), body, [author.key])
+    expect(thrown(() => openEvent(home.authority, late.bytes, NOW))).toEqual(unauthorized(/in the future/))
+    const revocation = sign(REVOCATION, home.id, NOW, { node: author.id, reason: 'gone' }, [home.operator])
+    expect(thrown(() => openEvent(withRevocation(home.authority, revocation.bytes), bytes, NOW))).toEqual(
+      unauthorized(/revoked/),
+    )
+  })
+
+  it('has a name that fits an environment variable, and a bounded payload', () => {
+    const home = fleet()
+    const author = node(home)
+    const made = (change: object): Uint8Array =>
+      sign(
+        EVENT,
+        home.id,
+        NOW,
+        {
+          node: author.id,
+          seq: 1,
+          ltime: 1,
+          name: 'n',
+          payload: new Uint8Array(),
+          coalesce: false,
+          after: [],
+          ...change,
+        },
+        [author.key],
+      ).bytes
+    for (const change of [
+      { name: '' },
+      { name: 'a\0b' },
+      { name: 'x'.repeat(LIMITS.eventName + 1) },
+      { seq: 0 },
+      { payload: new Uint8Array(LIMITS.eventPayload + 1) },
+    ])
+      expect(thrown(() => openEvent(home.authority, made(change), NOW))).toEqual(refusal('corrupt'))
   })
 })
 

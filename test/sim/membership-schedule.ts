@@ -48,7 +48,7 @@ function happen(world: World, random: ReturnType<typeof seededRandom>): string {
   const many = world.running().filter(host => !host.revoked).length > 3
   const wait = 100 + random.int(random.int(4) === 0 ? 60_000 : 3_000)
   const did = ((): string => {
-    switch (random.int(12)) {
+    switch (random.int(13)) {
       case 0:
         if (up === undefined || !many) return 'nothing'
         world.crash(up)
@@ -97,6 +97,13 @@ function happen(world: World, random: ReturnType<typeof seededRandom>): string {
         for (const host of all) world.start(host)
         return 'restart all'
       }
+      case 11: {
+        const gone = some(host => ['failed', 'left', 'overdue'].includes(statusAt(world, up, host)))
+        if (up === undefined || gone === undefined) return 'nothing'
+        const prune = random.int(2) === 0
+        world.dismiss(up, gone, prune)
+        return `${prune ? 'prune' : 'dismiss'} ${gone.index} at ${up.index}`
+      }
       default:
         if (up === undefined || !many) return 'nothing'
         if (random.int(2) === 0) {
@@ -110,3 +117,6 @@ function happen(world: World, random: ReturnType<typeof seededRandom>): string {
   world.run(wait)
   return `${did} +${wait}`
 }
+
+const statusAt = (world: World, at: Host | undefined, of: Host): string =>
+  (at === undefined ? undefined : world.view(at, of)?.status) ?? 'unknown'

@@ -7,18 +7,23 @@ import {
   type MemberEvent,
   type Membership,
   type MembershipEffect,
+  type MembershipInit,
   type MembershipInput,
   type MemberView,
   type Profile,
 } from '../../membership/index.ts'
 import {
   type Address,
+  DISMISSAL,
+  type Dismissal,
   encode,
   type FleetId,
   millis,
   type NodeId,
+  type NodeRecord,
   nodeIdOf,
   type PublicKey,
+  RECORD,
   type Statement,
   type StatementKind,
   seededRandom,
@@ -37,6 +42,10 @@ export type Fault =
   | 'ignores-revocations'
   /** It never hears that it is suspected. */
   | 'never-refutes'
+  /** Every second host does not hear of dismissals. */
+  | 'ignores-dismissals'
+  /** Signatures are not looked at, and somebody speaks for a member that was pruned. */
+  | 'believes-forgeries'
 
 export interface WorldOptions {
   readonly seed: number
@@ -61,6 +70,10 @@ export interface Host {
   powered: boolean
   revoked: boolean
   left: boolean
+  /** Somebody has pruned it as it was last heard, and it has not been started since: it must not come back to who has dropped it. */
+  pruned: boolean
+  /** Its newest record. */
+  said: NodeRecord | undefined
   tags: Record<string, string>
   /** When it was last tampered with, or a link of it was cut or mended: judged by M2 only once it has had time to recover. */
   disturbedAt: number
@@ -79,6 +92,8 @@ export interface Process {
   wake: number
   pausedUntil: number
   held: MembershipInput[]
+  /** Those that were pruned and that it lists no more. */
+  readonly dropped: Set<Host>
 }
 
 export interface Link {
@@ -106,6 +121,8 @@ export interface World {
   /** Runs until it holds; throws with the seed when it does not in time. Returns how long it took. */
   until(what: string, holds: () => boolean, within: number): number
   start(host: Host): void
+  /** Starts all hosts as a fleet that has long been assembled. */
+  startTogether(): void
   /** kill -9. */
   crash(host: Host): void
   /** The cable is out: no resets, dials time out. */
@@ -113,6 +130,10 @@ export interface World {
   /** SIGSTOP and, later, SIGCONT. */
   pause(host: Host, milliseconds: number): void
   leave(host: Host): void
+  /** force-leave, asked of `by`. */
+  dismiss(by: Host, host: Host, prune: boolean): void
+  /** A member that keeps no rules dismisses one that lives, and everybody hears it. */
+  slander(by: Host, host: Host): void
   move(host: Host): void
   revoke(host: Host): void
   retag(host: Host): void
@@ -154,6 +175,8 @@ export function createWorld(options: WorldOptions): World {
     powered: true,
     revoked: false,
     left: false,
+    pruned: false,
+    said: undefined,
     tags: {},
     disturbedAt: START,
     deaf: false,
@@ -183,6 +206,8 @@ export function createWorld(options: WorldOptions): World {
     <T>(kind: StatementKind<T>, body: T): Statement<T> => {
       const bytes = encode([kind.domain, host.id, clock(), body])
       const id = sha256(bytes)
+      const again = said.get(id)
+      if (again !== undefined && again.kind !== 'document') return again.statement as unknown as Statement<T>
       const statement: Statement<T> = {
         bytes,
         id,
@@ -194,19 +219,30 @@ export function createWorld(options: WorldOptions): World {
       }
       const tag = kind.domain.split('/')[1]
       if (tag === 'record' || tag === 'vitals') said.set(id, { kind: tag, statement } as unknown as Heard)
-      else said.set(id, { kind: 'suspicion', statement, observer: host.id } as unknown as Heard)
+      else if (tag === 'dismissal') {
+        said.set(id, { kind: tag, statement } as unknown as Heard)
+        notePruning(body as Dismissal)
+      } else said.set(id, { kind: 'suspicion', statement, observer: host.id } as unknown as Heard)
+      if (tag === 'record') host.said = body as NodeRecord
       return statement
     }
+  /** What the subject said last may not have got to who dismisses it: that is news then, and makes the dismissal void. */
+  const notePruning = ({ subject, epoch, seq, presence, prune }: Dismissal): void => {
+    const host = byId.get(subject)!
+    const { said: last, process } = host
+    host.pruned ||=
+      prune && process === undefined && last?.epoch === epoch && last.seq === seq && last.presence === presence
+  }
   const believed = (host: Host, kind: GossipKind, bytes: Uint8Array): Heard | undefined => {
     const heard = kind === 'document' ? { kind, bytes } : said.get(sha256(bytes))
     if (heard === undefined || heard.kind === 'document') return heard
+    const { body } = heard.statement
+    const ofItself = ('node' in body ? body.node : body.subject) === host.id
+    const saidByOthers = heard.kind === 'suspicion' || heard.kind === 'dismissal'
     const deaf =
-      (options.fault === 'epoch-not-persisted' &&
-        heard.kind !== 'suspicion' &&
-        heard.statement.body.node === host.id) ||
-      ((options.fault === 'never-refutes' || options.fault === 'epoch-not-persisted') &&
-        heard.kind === 'suspicion' &&
-        heard.statement.body.subject === host.id)
+      (options.fault === 'epoch-not-persisted' && ofItself) ||
+      (options.fault === 'never-refutes' && ofItself && saidByOthers) ||
+      (options.fault === 'ignores-dismissals' && heard.kind === 'dismissal' && host.index % 2 === 1)
     return deaf ? undefined : heard
   }
 
@@ -233,6 +269,14 @@ export function createWorld(options: WorldOptions): World {
       if (end === except) continue
       later(delay(), () => tell(end, { type: 'linkDown', peer: other.host.id }))
     }
+  }
+  const open = (from: Process, to: Process): void => {
+    const link: Link = { ends: [from, to], lastAt: [now, now] }
+    links.set(pairKey(from.host, to.host), link)
+    from.links.add(link)
+    to.links.add(link)
+    tell(to, { type: 'linkUp', peer: from.host.id })
+    tell(from, { type: 'linkUp', peer: to.host.id })
   }
   /** A new connection takes the place of one whose other end is gone: that is told before the new one. */
   const replaceLink = (link: Link): void => {
@@ -294,12 +338,7 @@ export function createWorld(options: WorldOptions): World {
       const known = linkOf(from.host, target)
       if (known !== undefined && !(known.ends.includes(process) && known.ends.includes(from))) replaceLink(known)
       else if (known !== undefined) return tell(from, { type: 'linkUp', peer: target.id })
-      const link: Link = { ends: [from, process], lastAt: [now, now] }
-      links.set(pairKey(from.host, target), link)
-      from.links.add(link)
-      process.links.add(link)
-      tell(process, { type: 'linkUp', peer: from.host.id })
-      tell(from, { type: 'linkUp', peer: target.id })
+      open(from, process)
     })
   }
 
@@ -361,12 +400,8 @@ export function createWorld(options: WorldOptions): World {
         return effect satisfies never
     }
   }
-  const start = (host: Host): void => {
-    disturb(host)
-    host.powered = true
-    host.left = false
-    if (options.fault !== 'epoch-not-persisted') host.disk.epoch += 1
-    const machine = createMembership({
+  const boot = (host: Host, like?: Membership): Process => {
+    const init: MembershipInit = {
       self: host.id,
       profile,
       random: seededRandom(random.int(0x3fff_ffff)),
@@ -386,15 +421,51 @@ export function createWorld(options: WorldOptions): World {
       open: (kind, bytes) => believed(host, kind, bytes),
       peers: host.disk.peers,
       atlas,
-    })
-    const process: Process = { host, machine, links: new Set(), failed: new Map(), wake: 0, pausedUntil: 0, held: [] }
+    }
+    return {
+      host,
+      machine: createMembership(init, like),
+      links: new Set(),
+      failed: new Map(),
+      wake: 0,
+      pausedUntil: 0,
+      held: [],
+      dropped: new Set(),
+    }
+  }
+  const start = (host: Host): void => {
+    disturb(host)
+    host.powered = true
+    host.left = false
+    host.pruned = false
+    if (options.fault !== 'epoch-not-persisted') host.disk.epoch += 1
+    const process = boot(host)
     host.process = process
     floods.forget(host)
     step(process, { type: 'wake', late: 0 })
     if (options.fault !== 'ignores-revocations')
       for (const other of hosts) if (other.revoked) step(process, { type: 'revoked', node: other.id })
-    if (host.index > 0 && host.disk.peers.length === 0)
-      step(process, { type: 'join', peer: undefined, addresses: [hosts[0]!.address] })
+    // Told to join somebody who is there: who remembers nobody finds nobody else.
+    const first =
+      hosts.find(other => other !== host && !other.revoked && other.process !== undefined) ??
+      hosts.find(other => !other.revoked)
+    if (first !== undefined && first !== host && host.disk.peers.length === 0)
+      step(process, { type: 'join', peer: undefined, addresses: [first.address] })
+  }
+  /** As if they had all found each other: one machine hears of everybody, and the others are made like it and linked. */
+  const startTogether = (): void => {
+    for (const host of hosts) host.disk.epoch += 1
+    const first = boot(hosts[0]!).machine
+    for (const host of hosts) {
+      const statement = boot(host).machine.record(host.id)!
+      if (host !== hosts[0]) first.step(millis(now), { type: 'gossip', heard: { kind: 'record', statement } })
+    }
+    for (const host of hosts) host.process = boot(host, first)
+    for (const { process } of hosts)
+      for (const peer of process!.machine.neighbours()) {
+        const other = byId.get(peer)!
+        if (other.index > process!.host.index) open(process!, other.process!)
+      }
   }
   const stop = (host: Host, rudely: boolean): void => {
     disturb(host)
@@ -430,6 +501,7 @@ export function createWorld(options: WorldOptions): World {
     !severed.has(host) && !host.deaf && host.loss.in + host.loss.out === 0 && now - host.disturbedAt > RECOVERS_IN
   const inspect = (): void => {
     const revoked = hosts.filter(host => host.revoked)
+    const pruned = hosts.filter(host => host.pruned)
     for (const host of hosts) {
       const { process } = host
       if (process === undefined || now < process.pausedUntil || host.revoked) continue
@@ -437,6 +509,13 @@ export function createWorld(options: WorldOptions): World {
         const status = process.machine.status(other.id)
         if (status !== undefined)
           violations.push(`M3: ${host.index} has ${other.index} as ${status} though it was revoked`)
+      }
+      for (const other of process.dropped) if (!other.pruned) process.dropped.delete(other)
+      for (const other of pruned) {
+        const status = process.machine.status(other.id)
+        if (status === undefined) process.dropped.add(other)
+        else if (process.dropped.has(other))
+          violations.push(`M3: ${host.index} has ${other.index} as ${status} again though it was pruned`)
       }
       for (const [other, since] of process.failed) {
         if (!calm(host) || !calm(other) || other.process === undefined || other.revoked) process.failed.set(other, now)
@@ -456,6 +535,16 @@ export function createWorld(options: WorldOptions): World {
   const differs = (other: Host, a: Membership, b: Membership): boolean => {
     if (a.status(other.id) !== b.status(other.id)) return true
     return a.record(other.id) !== b.record(other.id) && describe(a.member(other.id)) !== describe(b.member(other.id))
+  }
+
+  const untrue = (host: Host, other: Host): string | undefined => {
+    const seen = describe(world.view(host, other))
+    if (other.process !== undefined) {
+      const own = describe(world.view(other, other))
+      return seen === own ? undefined : `${host.index} has ${other.index} as ${seen}, which says ${own} of itself`
+    }
+    const taken = (seen.startsWith('alive') || seen.startsWith('suspect')) && other.class !== 'intermittent'
+    return taken ? `${host.index} has ${other.index} as ${seen}, which does not run` : undefined
   }
 
   const world: World = {
@@ -483,6 +572,7 @@ export function createWorld(options: WorldOptions): World {
       return now - begun
     },
     start,
+    startTogether,
     crash: host => stop(host, true),
     powerOff(host) {
       host.powered = false
@@ -507,6 +597,22 @@ export function createWorld(options: WorldOptions): World {
       step(process, { type: 'leave' })
       host.left = true
       later(500, () => host.process === process && stop(host, true))
+    },
+    dismiss(by, host, prune) {
+      if (by.process !== undefined) tell(by.process, { type: 'dismiss', node: host.id, prune })
+      if (!host.pruned || options.fault !== 'believes-forgeries') return
+      const { said: last } = host
+      const forged = signer(host, () => now)(RECORD, { ...last!, seq: last!.seq + 1 })
+      later(5_000, () => {
+        for (const other of world.running())
+          tell(other.process!, { type: 'gossip', heard: { kind: 'record', statement: forged } })
+      })
+    },
+    slander(by, host) {
+      const { epoch, seq, presence } = host.said!
+      const statement = signer(by, () => now)(DISMISSAL, { subject: host.id, epoch, seq, presence, prune: true })
+      for (const { process } of hosts)
+        if (process !== undefined) tell(process, { type: 'gossip', heard: { kind: 'dismissal', statement } })
     },
     move(host) {
       byAddress.delete(host.address)
@@ -560,7 +666,7 @@ export function createWorld(options: WorldOptions): World {
         if (others.some(other => differs(other, first, process!.machine))) return false
       }
       // All see as the first does; what it sees has to be so.
-      return world.disagreements(1).length === 0
+      return others.every(other => untrue(running[0]!, other) === undefined)
     },
     disagreements(most = Number.POSITIVE_INFINITY) {
       const found: string[] = []
@@ -569,11 +675,8 @@ export function createWorld(options: WorldOptions): World {
       const others = hosts.filter(host => !host.revoked)
       for (const other of others) {
         const seen = describe(world.view(first, other))
-        if (other.process !== undefined) {
-          const own = describe(world.view(other, other))
-          if (seen !== own) found.push(`${first.index} has ${other.index} as ${seen}, which says ${own} of itself`)
-        } else if ((seen.startsWith('alive') || seen.startsWith('suspect')) && other.class !== 'intermittent')
-          found.push(`${first.index} has ${other.index} as ${seen}, which does not run`)
+        const wrong = untrue(first, other)
+        if (wrong !== undefined) found.push(wrong)
         for (const host of running) {
           if (found.length >= most) return found
           if (!differs(other, first.process!.machine, host.process!.machine)) continue

@@ -10,14 +10,33 @@ test('no schedule of crashes, pauses, partitions, moves and restarts breaks M1, 
 }, 120_000)
 
 // Each check of the harness is seen to notice a daemon that is broken on purpose.
-test.each<[Fault, RegExp]>([
+test.each<[Fault, RegExp, number?]>([
   ['epoch-not-persisted', /^M2: /],
-  ['forgets-the-dead', /^M2: /],
+  ['forgets-the-dead', /^M2: /, 2],
   ['never-refutes', /^M2: /],
   ['ignores-revocations', /^M3: /],
-])('with %s something is reported', (fault, expected) => {
-  expect(runSchedule({ seed: 1 })).toEqual([])
-  expect(runSchedule({ seed: 1, fault }).some(sentence => expected.test(sentence))).toBe(true)
+])('with %s something is reported', (fault, expected, seed = 1) => {
+  expect(runSchedule({ seed })).toEqual([])
+  expect(runSchedule({ seed, fault }).some(sentence => expected.test(sentence))).toBe(true)
+})
+
+test('with members that ignore dismissals there is no one view, and that is reported as M1', () => {
+  const world = fleet(10, { fault: 'ignores-dismissals' })
+  const [victim] = world.hosts.slice(5) as [Host]
+  world.crash(victim)
+  world.until('failed', everywhere(world, victim, 'failed'), 60_000)
+  world.dismiss(world.hosts[2]!, victim, false)
+  expect(() => agree(world)).toThrow(/seed 1: not of one view after/)
+})
+
+test('with members that believe forgeries one that was pruned comes back, and that is reported as M3', () => {
+  const world = fleet(10, { fault: 'believes-forgeries' })
+  const [victim] = world.hosts.slice(5) as [Host]
+  world.crash(victim)
+  world.until('failed', everywhere(world, victim, 'failed'), 60_000)
+  world.dismiss(world.hosts[2]!, victim, true)
+  world.run(30_000)
+  expect(world.violations.some(sentence => sentence.startsWith('M3: '))).toBe(true)
 })
 
 test('with a fleet that forgets the dead a healed partition stays apart, and that is reported as M1', () => {
@@ -176,6 +195,58 @@ test('who was revoked stays out, though somebody comes back who knew it as a mem
   for (const host of world.running()) if (host !== outcast) expect(world.view(host, outcast)).toBeUndefined()
   expect(world.violations).toEqual([])
 })
+
+test.each([false, true])(
+  'one that was killed and dismissed is left at everybody, and alive again once it is back (prune: %s)',
+  prune => {
+    const world = fleet(12)
+    const [victim, absent] = world.hosts.slice(5) as [Host, Host]
+    world.crash(victim)
+    world.until('failed', everywhere(world, victim, 'failed'), 60_000)
+    world.crash(absent)
+    world.dismiss(world.hosts[2]!, victim, prune)
+    world.until('dismissed', everywhere(world, victim, prune ? undefined : 'left'), 10_000)
+    // Somebody who knew it as a member, and was not there, learns it.
+    world.start(absent)
+    agree(world)
+    expect(statuses(world, victim)).toEqual(world.running().map(() => (prune ? undefined : 'left')))
+    world.start(victim)
+    agree(world)
+    expect(world.view(absent, victim)?.status).toBe('alive')
+    expect(world.violations).toEqual([])
+  },
+)
+
+test('a dismissal of one that lives takes nobody out, and one of a later failure has to be said anew', () => {
+  const world = fleet(10)
+  const [liar, subject] = world.hosts.slice(4) as [Host, Host]
+  for (let i = 0; i < 30; i++) {
+    world.slander(liar, subject)
+    world.run(100)
+    expect(everywhere(world, subject, 'alive')()).toBe(true)
+  }
+  world.run(60_000)
+  expect(everywhere(world, subject, 'alive')()).toBe(true)
+  world.crash(subject)
+  world.until('failed', everywhere(world, subject, 'failed'), 60_000)
+  agree(world)
+  expect(world.violations).toEqual([])
+})
+
+test('two halves that gave each other up find together again when they can', () => {
+  const world = fleet(10)
+  split(world)
+  for (const [by, others] of [
+    [world.hosts[0]!, world.hosts.slice(5)],
+    [world.hosts[7]!, world.hosts.slice(0, 5)],
+  ] as const)
+    for (const other of others) world.dismiss(by, other, false)
+  world.run(3_600_000)
+  expect(world.view(world.hosts[1]!, world.hosts[6]!)?.status).toBe('left')
+  world.heal()
+  agree(world)
+  expect(world.violations).toEqual([])
+}, 60_000)
 
 test('an intermittent member is away and never failed, and alive again when it returns', () => {
   const world = fleet(10, { intermittent: 2 })

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer, request } from 'node:http'
+import { createServer, type IncomingMessage, request } from 'node:http'
 import { createServer as createSocketServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -219,6 +219,104 @@ test('of updates that nobody takes in only the newest is kept', async () => {
   expect([...body.matchAll(/event: update\ndata: (\d+)/g)].map(match => match[1])).toEqual(['9999'])
   expect(body).toContain('event: result\ndata: "end"')
   await new Promise(done => void server.close(done))
+})
+
+test('a lossless stream tells every update, and cuts off who does not read, saying so', async () => {
+  const { serveStream } = await import('../../../daemon/api/stream.ts')
+  let told = 0
+  let cut = false
+  const server = createServer((incoming, response) => {
+    const signal = new AbortController().signal
+    const run = async (update: (update: unknown) => void): Promise<unknown> => {
+      for (let i = 0; i < 10_000; i++) update(i)
+      if (incoming.url === '/short') return 'end'
+      while (!response.writableEnded) {
+        update('x'.repeat(64 * 1024))
+        told += 1
+        await new Promise(done => setImmediate(done))
+      }
+      cut = true
+      return undefined
+    }
+    void serveStream<unknown>(response, signal, run, { lossless: true })
+  })
+  await new Promise<void>(done => void server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as { port: number }
+  const { body } = await ask(`127.0.0.1:${port}`, '/short')
+  expect([...body.matchAll(/event: update\ndata: (\d+)/g)].map(match => Number(match[1]))).toEqual(
+    Array.from({ length: 10_000 }, (_, i) => i),
+  )
+  expect(body).toContain('event: result\ndata: "end"')
+
+  const asked = request({ host: '127.0.0.1', port, path: '/long', agent: false })
+  const slow = await new Promise<NodeJS.ReadableStream>(done => {
+    asked.once('response', done)
+    asked.end()
+  })
+  await eventually('the cut', () => cut, { everyMs: 5 })
+  let text = ''
+  for await (const part of slow) text += String(part)
+  expect([...text.matchAll(/event: update\ndata: "x/g)]).toHaveLength(told)
+  expect(text).toMatch(/event: problem\ndata: .*"code":"unavailable".*\n\n$/)
+  await new Promise(done => void server.close(done))
+})
+
+test('of a lossless stream a caller that is slow gets every update, and holds its source back meanwhile', async () => {
+  const { serveStream } = await import('../../../daemon/api/stream.ts')
+  const COUNT = 2_000
+  let made = 0
+  const server = createServer((_request, response) => {
+    void serveStream<{ index: number; filler: string }>(
+      response,
+      new AbortController().signal,
+      async update => {
+        for (; made < COUNT; made++) await update({ index: made, filler: 'x'.repeat(10_000) })
+        return 'end'
+      },
+      { lossless: true },
+    )
+  })
+  await new Promise<void>(done => void server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as { port: number }
+  const response = await new Promise<IncomingMessage>(done => request({ port, agent: false }, done).end())
+  response.pause()
+  // As far as the buffers of both ends go, and no further: twice the same means that it stands still.
+  let before = -1
+  await eventually('the source to be held back', () => {
+    const still = made > 0 && made === before
+    before = made
+    return still
+  })
+  expect(made).toBeLessThan(COUNT)
+  let body = ''
+  for await (const part of response) body += part
+  const indexes = [...body.matchAll(/"index":(\d+)/g)].map(match => Number(match[1]))
+  expect(indexes).toEqual(Array.from({ length: COUNT }, (_, index) => index))
+  await new Promise(done => void server.close(done))
+})
+
+test('events go over the API with their payloads as bytes, all of them and then the end', async () => {
+  const address = await api.listen(socket())
+  fake.authority = undefined
+  const fired = await post(address, '/v1/events', { name: 'deploy', payload: 'djI', coalesce: true })
+  expect(fired.json()).toMatchObject({ author: fake.id, seq: 1, cursor: 1 })
+  expect(fake.events[0]).toMatchObject({ payload: Uint8Array.from(Buffer.from('v2')), coalesce: true })
+  fake.deliver('second')
+  const { body } = await ask(address, '/v1/events?since=0')
+  expect([...body.matchAll(/event: (\w+)\ndata: (.*)/g)].map(match => [match[1], JSON.parse(match[2]!)])).toMatchObject(
+    [
+      ['update', { cursor: 1, payload: 'djI' }],
+      ['update', { cursor: 2, payload: '' }],
+      ['result', { cursor: 2 }],
+    ],
+  )
+  for (const bad of [
+    { name: '' },
+    { name: 'a', payload: '!' },
+    { name: 'a\u0000' },
+    { name: 'a', payload: 'A'.repeat(87_400) },
+  ])
+    expect((await post(address, '/v1/events', bad)).status, JSON.stringify(bad).slice(0, 40)).toBe(400)
 })
 
 test('closing ends open streams and frees the socket', async () => {

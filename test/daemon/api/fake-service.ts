@@ -1,6 +1,7 @@
 import type { FleetService } from '../../../daemon/api/index.ts'
 import {
   type Address,
+  type Ask,
   type Authority,
   authorityFrom,
   type Digest,
@@ -15,6 +16,7 @@ import {
   type Manifest,
   type MemberView,
   type Millis,
+  type Monitored,
   type NodeId,
   nodeIdOf,
   type Order,
@@ -23,6 +25,7 @@ import {
   openPlan,
   type Plan,
   parseToken,
+  type QueryAnswerView,
   type RolloutStatusView,
   sha256,
   withRevocation,
@@ -48,6 +51,13 @@ export interface Fake {
   left: boolean
   token: InviteToken | undefined
   damaged: Digest[]
+  /** Queries that were asked, and what they are answered with. */
+  asked: Ask[]
+  answers: QueryAnswerView[]
+  /** Nodes that were made to leave: `name`, or `name pruned`. */
+  dismissed: string[]
+  /** What `monitor` tells at once; it then goes on until its caller is gone. */
+  happened: Monitored[]
   /** Thrown by the next call of anything, once. */
   failNext: Error | undefined
   /** While set, `members` does not answer. */
@@ -212,6 +222,23 @@ export function fakeService(): Fake {
     async leave() {
       trip()
       fake.left = true
+    },
+    async forceLeave(node, prune) {
+      trip()
+      fake.dismissed.push(prune ? `${node} pruned` : node)
+    },
+    async query(query, answer) {
+      trip()
+      fake.asked.push(query)
+      for (const each of fake.answers) answer(each)
+      const count = (type: string): number => fake.answers.filter(each => each.type === type).length
+      return { acks: count('ack'), responses: count('response') }
+    },
+    async monitor(_level, seen, signal) {
+      trip()
+      for (const each of fake.happened) seen(each)
+      await new Promise(done => signal.addEventListener('abort', done))
+      fake.aborted += 1
     },
     async changeTags(change) {
       Object.assign(tags, change.set)
@@ -407,6 +434,10 @@ export function fakeService(): Fake {
     left: false,
     token: undefined,
     damaged: [],
+    asked: [],
+    answers: [],
+    dismissed: [],
+    happened: [],
     failNext: undefined,
     hang: undefined,
     aborted: 0,

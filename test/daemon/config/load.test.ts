@@ -37,6 +37,18 @@ const refusal = async (argv: string[], env: NodeJS.ProcessEnv = {}): Promise<str
 }
 const refusalOf = (yaml: string): Promise<string> => refusal(['--config', file('f.yaml', yaml)])
 
+describe("Serf's clients", () => {
+  it('are served on loopback with no token, and elsewhere with one alone', async () => {
+    expect(await load(['--serf-rpc', '127.0.0.1:7373'])).toMatchObject({ serfRpc: '127.0.0.1:7373' })
+    expect(await load(['--serf-rpc', '0.0.0.0:7373', '--serf-rpc-auth-file', 'token'])).toMatchObject({
+      serfRpc: '0.0.0.0:7373',
+      serfRpcAuthFile: 'token',
+    })
+    expect(await refusal(['--serf-rpc', '0.0.0.0:7373'])).toContain('give a token with --serf-rpc-auth-file')
+    expect(await refusal(['--serf-rpc', '7373'])).toBe('--serf-rpc: expected HOST:PORT or [IPV6]:PORT, found "7373"')
+  })
+})
+
 describe('where a setting comes from', () => {
   it('is a complete configuration with no settings at all', async () => {
     const config = await load([])
@@ -91,6 +103,16 @@ describe('where a setting comes from', () => {
       advertise: ['host.example:7946'],
       lanOnly: true,
       profile: 'local',
+      eventHandler: [
+        {
+          text: 'user:deploy,query=./on a,b',
+          filters: [{ type: 'user', name: 'deploy' }, { type: 'query' }],
+          script: './on a,b',
+        },
+        { text: './all', filters: [{ type: '*' }], script: './all' },
+      ],
+      handlerTimeout: 5_000,
+      handlerConcurrency: 3,
       api: ['unix:/run/fleetd.sock', '127.0.0.1:8000'],
       logLevel: 'debug',
       logFormat: 'json',
@@ -101,6 +123,8 @@ describe('where a setting comes from', () => {
       ...['--join', '192.0.2.1:7946', '--join', 'fleet1.abc', '--no-mdns', '--listen', '127.0.0.1:0'],
       ...['--listen', '[::1]:7000', '--advertise', 'host.example:7946', '--lan-only', '--profile', 'local'],
       ...['--api', 'unix:/run/fleetd.sock', '--api', '127.0.0.1:8000', '--log-level', 'debug', '--log-format', 'json'],
+      ...['--event-handler', 'user:deploy,query=./on a,b', '--event-handler', './all'],
+      ...['--handler-timeout', '5s', '--handler-concurrency', '3'],
     ]
     const env = {
       FLEETD_DATA_DIR: '/srv/fleet',
@@ -116,15 +140,19 @@ describe('where a setting comes from', () => {
       FLEETD_LISTEN: '127.0.0.1:0,[::1]:7000',
       FLEETD_ADVERTISE: 'host.example:7946',
       FLEETD_LAN_ONLY: '1',
+      FLEETD_EVENT_HANDLER: 'user:deploy,query=./on a,b\n./all\n',
+      FLEETD_HANDLER_TIMEOUT: '5s',
+      FLEETD_HANDLER_CONCURRENCY: '3',
       FLEETD_PROFILE: 'local',
       FLEETD_API: 'unix:/run/fleetd.sock,127.0.0.1:8000',
       FLEETD_LOG_LEVEL: 'debug',
       FLEETD_LOG_FORMAT: 'json',
     }
+    const written = { ...wanted, eventHandler: wanted.eventHandler?.map(({ text }) => text), handlerTimeout: '5s' }
     const expected = { ...wanted, layers: {}, api: wanted.api }
     expect(await load(argv)).toEqual(expected)
     expect(await load([], env)).toEqual(expected)
-    expect(await load(['--config', file('all.yaml', JSON.stringify(wanted))])).toEqual(expected)
+    expect(await load(['--config', file('all.yaml', JSON.stringify(written))])).toEqual(expected)
   })
 
   it('turns mDNS on again with a flag that a file turned off', async () => {
@@ -184,7 +212,7 @@ describe('--check-config, --help and --version', () => {
     const help = printed.join('')
     for (const part of ['This node:', 'Network:', 'Examples:', '--data-dir <dir>', 'FLEETD_DATA_DIR', 'layers:'])
       expect(help).toContain(part)
-    expect(help).not.toMatch(/--serf-rpc|--quota|--web|--api-token-file/)
+    expect(help).not.toMatch(/--quota|--web|--api-token-file/)
   })
 })
 

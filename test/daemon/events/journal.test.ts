@@ -43,6 +43,7 @@ const delivered = (cursor: number, size = 10): Remembered => ({
     ),
   },
 })
+const SYNC = { sync: true }
 const open = (): Promise<Journal> => openJournal(folder, home.id, self)
 const cursorsOf = ({ kept }: Journal): number[] => kept.map(({ cursor }) => cursor)
 
@@ -50,8 +51,8 @@ test('what was appended is there again, as it was and in its order', async () =>
   const written: Remembered[] = [delivered(1), { type: 'lost', node: self, from: 2, to: 3 }, delivered(4)]
   const first = await open()
   expect(first.state).toEqual(NO_EVENTS)
-  await first.append(written.slice(0, 1))
-  await first.append(written.slice(1))
+  await first.append(written.slice(0, 1), SYNC)
+  await first.append(written.slice(1), SYNC)
   await first.close()
   const second = await open()
   expect(second.kept.map(({ cursor, told, statement }) => ({ cursor, told, id: statement.id }))).toEqual(
@@ -65,11 +66,11 @@ test('what was appended is there again, as it was and in its order', async () =>
 
 test('a write that a crash cut short, anywhere, is as if it had not been, and the journal goes on', async () => {
   const first = await open()
-  await first.append([delivered(1)])
+  await first.append([delivered(1)], SYNC)
   const [name] = await readdir(folder)
   const path = join(folder, name!)
   const whole = (await readFile(path)).byteLength
-  await first.append([delivered(2), delivered(3)])
+  await first.append([delivered(2), delivered(3)], SYNC)
   await first.close()
   const content = await readFile(path)
   for (const cut of [whole, whole + 1, whole + 39, whole + 41, content.byteLength - 1]) {
@@ -77,7 +78,7 @@ test('a write that a crash cut short, anywhere, is as if it had not been, and th
     await truncate(path, cut)
     const journal = await open()
     expect(cursorsOf(journal)).toEqual([1])
-    await journal.append([delivered(2)])
+    await journal.append([delivered(2)], SYNC)
     await journal.close()
     const again = await open()
     expect(cursorsOf(again)).toEqual([1, 2])
@@ -87,7 +88,7 @@ test('a write that a crash cut short, anywhere, is as if it had not been, and th
 
 test('pages that a power cut left as zeros behind the end are no damage', async () => {
   const first = await open()
-  await first.append([delivered(1)])
+  await first.append([delivered(1)], SYNC)
   await first.close()
   const [name] = await readdir(folder)
   await appendFile(join(folder, name!), new Uint8Array(4_096))
@@ -98,14 +99,14 @@ test('pages that a power cut left as zeros behind the end are no damage', async 
 
 test('a flipped bit in what was acknowledged is an error that names the file, never an event less', async () => {
   const first = await open()
-  await first.append([delivered(1)])
-  await first.append([delivered(2)])
-  await first.append([delivered(3)])
+  await first.append([delivered(1)], SYNC)
+  await first.append([delivered(2)], SYNC)
+  await first.append([delivered(3)], SYNC)
   await first.close()
   const [name] = await readdir(folder)
   const path = join(folder, name!)
   const content = await readFile(path)
-  const { length } = sealBatch(new Uint8Array())
+  const { length } = sealBatch(new Uint8Array(), 0)
   // Within the header and the body of the batch in the middle.
   const middle = content.indexOf(content.subarray(0, 4), content.indexOf(content.subarray(0, 4), length) + length)
   for (const at of [middle, middle + 6, middle + 20, middle + length + 30]) {
@@ -116,10 +117,26 @@ test('a flipped bit in what was acknowledged is an error that names the file, ne
   }
 })
 
+test('a hole that a power cut left before what was never synced is no damage: the journal ends there', async () => {
+  const first = await open()
+  await first.append([delivered(1)], SYNC)
+  const [name] = await readdir(folder)
+  const path = join(folder, name!)
+  const { byteLength } = await readFile(path)
+  await first.append([delivered(2)], { sync: false })
+  await first.append([delivered(3)], { sync: false })
+  const content = await readFile(path)
+  await first.close()
+  await writeFile(path, content.fill(0, byteLength + 10, byteLength + 60))
+  const second = await open()
+  expect(cursorsOf(second)).toEqual([1])
+  await second.close()
+})
+
 test('segments whose events are forgotten go away, and the state is carried on', async () => {
   const journal = await open()
   for (let cursor = 1; cursor <= 40; cursor++) {
-    await journal.append([delivered(cursor, 60_000)])
+    await journal.append([delivered(cursor, 60_000)], SYNC)
     if (journal.full()) await journal.roll({ ...NO_EVENTS, floors: [[self, cursor]], cursor }, cursor - 5)
   }
   await journal.close()
@@ -131,6 +148,10 @@ test('segments whose events are forgotten go away, and the state is carried on',
   await again.close()
 })
 
+/** Each written when all before it were on disk. */
+const sealAll = (bodies: readonly Uint8Array[]): Buffer =>
+  bodies.reduce<Buffer>((before, body) => Buffer.concat([before, sealBatch(body, before.byteLength)]), Buffer.alloc(0))
+
 test('batches are read as they were written, and a bent one is never taken for whole', () => {
   fc.assert(
     fc.property(
@@ -138,14 +159,14 @@ test('batches are read as they were written, and a bent one is never taken for w
       fc.nat(),
       fc.integer({ min: 1, max: 255 }),
       (bodies, place, flip) => {
-        const content = Buffer.concat(bodies.map(sealBatch))
+        const content = sealAll(bodies)
         expect(readBatches(content)).toMatchObject({ length: content.byteLength, damaged: false })
         expect(readBatches(content).bodies.map(body => [...body])).toEqual(bodies.map(body => [...body]))
         const at = place % content.byteLength
         const bent = Buffer.from(content)
         bent[at]! ^= flip
         const read = readBatches(bent)
-        const ends = bodies.map((_, index) => Buffer.concat(bodies.slice(0, index + 1).map(sealBatch)).byteLength)
+        const ends = bodies.map((_, index) => sealAll(bodies.slice(0, index + 1)).byteLength)
         const hit = ends.findIndex(end => at < end)
         expect(read.bodies.length).toBe(hit)
         expect(read.damaged).toBe(hit < bodies.length - 1)

@@ -14,11 +14,11 @@ import { assertSame, HOSTILE, nils, type Target } from '../target.ts'
 import { NODE, PEER } from '../world.ts'
 import { STATEMENTS } from './statement.ts'
 
-const key = (suspicions: number[]): Key => ({
+const key = (claims: number[]): Key => ({
   node: NODE,
   record: [1, 0, 2, 3],
   vitals: [1, 1, 4, 0xffff_ffff],
-  suspicions,
+  claims,
 })
 
 /** What a neighbour says on its link. */
