@@ -51,11 +51,9 @@ export function authorityFrom(chain: readonly Uint8Array[], expected?: FleetId):
 /** The authority after one more policy. The current policy again is a no-op. */
 export function withPolicy(authority: Authority, bytes: Uint8Array): Authority {
   const current = authority.chain.at(-1)!
-  const next = open(
-    POLICY,
-    authority.chain.length === 1 && Buffer.compare(bytes, current.bytes) === 0 ? '' : authority.fleet,
-    bytes,
-  )
+  // Known good, and not to be verified five hundred times for a token that holds it as often.
+  if (Buffer.compare(bytes, current.bytes) === 0) return authority
+  const next = open(POLICY, authority.fleet, bytes)
   if (next.id === current.id) return authority
   if (next.body.version !== authority.policy.version + 1 || next.body.previous !== current.id) {
     throw new FleetError(
