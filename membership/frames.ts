@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import {
   type Coordinate,
+  check,
   type Digest,
   decode,
   encode,
   FleetError,
   LIMITS,
   type NodeId,
+  objectionText,
   packCoordinate,
   packedCoordinate,
   unpackCoordinate,
@@ -165,9 +167,8 @@ export function decodeFrame(frame: Uint8Array): Frame {
   const type: unknown = Array.isArray(raw) ? raw[0] : undefined
   if (typeof type !== 'string' || !Object.hasOwn(SCHEMAS, type))
     throw new FleetError('corrupt', 'not a membership frame')
-  const parsed = SCHEMAS[type as Frame['type']].safeParse(raw)
-  if (!parsed.success)
-    throw new FleetError('corrupt', `malformed ${type} frame: ${parsed.error.issues[0]?.message ?? 'unknown'}`)
+  const parsed = check<Frame>(SCHEMAS[type as Frame['type']], raw)
+  if (!parsed.success) throw new FleetError('corrupt', `malformed ${type} frame: ${objectionText(parsed.objection)}`)
   return parsed.data
 }
 
@@ -176,7 +177,7 @@ export const encodeGossip = (gossipKind: GossipKind, statement: Uint8Array): Uin
 
 /** Throws `corrupt` or `too-large`. */
 export function decodeGossip(message: Uint8Array): Item {
-  const parsed = item.safeParse(decode(message, LIMITS.gossip + 1024))
+  const parsed = check(item, decode(message, LIMITS.gossip + 1024))
   if (!parsed.success) throw new FleetError('corrupt', 'not a membership message')
   return parsed.data
 }

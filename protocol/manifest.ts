@@ -5,6 +5,7 @@ import { FleetError } from './errors.ts'
 import type { Digest } from './ids.ts'
 import { sha256 } from './keys.ts'
 import { LIMITS } from './limits.ts'
+import { check } from './schema.ts'
 import type { StatementKind } from './statement.ts'
 import { digest, label } from './statements/fields.ts'
 
@@ -85,7 +86,7 @@ export function openManifest(bytes: Uint8Array, expected: Digest): Manifest {
   const actual = sha256(bytes)
   if (actual !== expected)
     throw new FleetError('corrupt', `manifest ${expected.slice(0, 12)} has digest ${actual.slice(0, 12)}`)
-  const parsed = manifestSchema.safeParse(decode(bytes, LIMITS.manifest))
+  const parsed = check(manifestSchema, decode(bytes, LIMITS.manifest))
   if (!parsed.success)
     throw new FleetError('corrupt', `image ${expected.slice(0, 12)}: not a manifest that this version understands`)
   return parsed.data

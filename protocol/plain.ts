@@ -7,6 +7,8 @@ const MAX_DEPTH = 16
  * some 60 ns and 20 bytes each to build. Nothing of ours needs more than 160 000: 2 048 keys of anti-entropy at their longest.
  */
 const MAX_VALUES = 256 * 1024
+/** Most entries of maps, in all maps together: an entry costs a microsecond or two, because its key is looked up and kept. */
+const MAX_ENTRIES = 32 * 1024
 
 /**
  * Throws `corrupt` unless `bytes` are one complete msgpack value (msgpack spec, "Formats") of nil, booleans, numbers, text, byte
@@ -19,6 +21,7 @@ export function assertPlain(bytes: Uint8Array): void {
   const lacking = [1]
   let at = 0
   let values = 0
+  let entries = 0
 
   const skip = (length: number): void => {
     at += length
@@ -38,6 +41,11 @@ export function assertPlain(bytes: Uint8Array): void {
     if (lacking.length > MAX_DEPTH) throw new FleetError('corrupt', `message nested deeper than ${MAX_DEPTH}`)
     lacking.push(count)
   }
+  const enterMap = (count: number): void => {
+    enter(2 * count)
+    entries += count
+    if (entries > MAX_ENTRIES) throw new FleetError('corrupt', `message of more than ${MAX_ENTRIES} entries`)
+  }
 
   for (;;) {
     while (lacking.at(-1) === 0) lacking.pop()
@@ -47,7 +55,7 @@ export function assertPlain(bytes: Uint8Array): void {
     const tag = bytes[at - 1]!
     if (tag <= 0x7f || tag >= 0xe0) continue // fixint
     if (tag <= 0x8f)
-      enter(2 * (tag & 0x0f)) // fixmap
+      enterMap(tag & 0x0f) // fixmap
     else if (tag <= 0x9f)
       enter(tag & 0x0f) // fixarray
     else if (tag <= 0xbf)
@@ -67,7 +75,7 @@ export function assertPlain(bytes: Uint8Array): void {
     else if (tag === 0xdc || tag === 0xdd)
       enter(length(2 << (tag - 0xdc))) // array
     else if (tag === 0xde || tag === 0xdf)
-      enter(2 * length(2 << (tag - 0xde))) // map
+      enterMap(length(2 << (tag - 0xde))) // map
     else throw new FleetError('corrupt', 'message holds an extension type')
   }
   if (at !== bytes.byteLength) throw new FleetError('corrupt', 'message goes on behind its end')

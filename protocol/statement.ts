@@ -4,7 +4,7 @@ import { FleetError } from './errors.ts'
 import type { Digest, FleetId, Millis, NodeId, PublicKey } from './ids.ts'
 import { nodeIdOf } from './ids.ts'
 import { type KeyPair, sha256, verifySignature } from './keys.ts'
-import { objection } from './statements/fields.ts'
+import { check, objectionText } from './schema.ts'
 
 /**
  * One kind of thing that may be said and signed. The domain tag keeps a signature over one kind from counting
@@ -112,17 +112,17 @@ function seal<T>(
 export function open<T>(kind: StatementKind<T>, fleet: FleetId | '', bytes: Uint8Array): Statement<T> {
   // The body's byte strings are views: of a copy that is ours, whatever becomes of the caller's buffer.
   const own = bytes.byteLength > kind.maxBytes ? bytes : Uint8Array.from(bytes)
-  const envelope = envelopeSchema.safeParse(decode(own, kind.maxBytes))
+  const envelope = check(envelopeSchema, decode(own, kind.maxBytes))
   if (!envelope.success) throw new FleetError('corrupt', `${kind.domain}: not a signed envelope`)
   const [signed, signatures] = envelope.data
-  const head = headSchema.safeParse(decode(signed, kind.maxBytes))
+  const head = check(headSchema, decode(signed, kind.maxBytes))
   if (!head.success) throw new FleetError('corrupt', `${kind.domain}: the signed part is malformed`)
   const [domain, statedFleet, clock, rawBody] = head.data
   if (domain !== kind.domain)
     throw new FleetError('corrupt', `expected a statement of kind ${kind.domain}, got ${JSON.stringify(domain)}`)
   if (statedFleet !== fleet) throw new FleetError('unauthorized', `${kind.domain}: belongs to another fleet`)
-  const body = kind.schema.safeParse(rawBody)
-  if (!body.success) throw new FleetError('corrupt', `${kind.domain}: ${objection(body.error)}`)
+  const body = check(kind.schema, rawBody)
+  if (!body.success) throw new FleetError('corrupt', `${kind.domain}: ${objectionText(body.objection)}`)
   const signers: PublicKey[] = []
   for (const [signer, signature] of signatures) {
     const key = Buffer.from(signer).toString('hex') as PublicKey

@@ -5,6 +5,7 @@ import { FleetError } from './errors.ts'
 import type { Address, FleetId, Millis, NodeId } from './ids.ts'
 import { type KeyPair, keyPairFromSeed } from './keys.ts'
 import { LIMITS } from './limits.ts'
+import { check } from './schema.ts'
 import { open, type Statement, sign } from './statement.ts'
 import { CERTIFICATE, type Certificate, INVITE, type Invite } from './statements/admission.ts'
 import { address, bytes } from './statements/fields.ts'
@@ -43,7 +44,7 @@ export function formatToken(token: Pick<InviteToken, 'chain' | 'invite' | 'key' 
 export function parseToken(text: string, now: Millis): InviteToken {
   if (!isToken(text))
     throw new FleetError('bad-input', `not an invite token: it begins with "${PREFIX}"; get one with: fleetctl invite`)
-  const parsed = tokenSchema.safeParse(decodeToken(text))
+  const parsed = check(tokenSchema, decodeToken(text))
   if (!parsed.success) throw new FleetError('bad-input', 'the invite token is damaged; copy it whole, on one line')
   const [chain, inviteBytes, seed, bootstrap] = parsed.data
   const { authority, invite } = openParts(chain, inviteBytes)

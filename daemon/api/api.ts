@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import * as z from 'zod'
 import {
+  check,
   FleetError,
   HTTP_STATUS,
   type PlainName,
@@ -136,11 +137,10 @@ function receive(route: Route, request: FastifyRequest): Record<string, unknown>
   for (const part of ['params', 'query', 'body'] as const) {
     const schema = route[part]
     if (schema === undefined) continue
-    const checked = schema.safeParse(request[part])
+    const checked = check(schema, request[part])
     if (!checked.success) {
-      const [issue] = checked.error.issues
-      const where = [part, ...(issue?.path ?? [])].join('.')
-      throw new FleetError('bad-input', `${where}: ${issue?.message ?? 'not what was expected'}`)
+      const { path, message } = checked.objection
+      throw new FleetError('bad-input', `${[part, ...path].join('.')}: ${message}`)
     }
     received[part] = checked.data
   }

@@ -1,8 +1,10 @@
 import type { Logger } from 'pino'
 import * as z from 'zod'
 import {
+  check,
   decode,
   encode,
+  FleetError,
   fields,
   LIMITS,
   type Millis,
@@ -100,7 +102,9 @@ export function createGroups(init: GroupsInit): Groups {
   }
 
   network.serve(SERVICE, (_from, body) => {
-    const [group, epoch, version] = questionSchema.parse(decode(body, LIMITS.name * 2))
+    const question = check(questionSchema, decode(body, LIMITS.name * 2))
+    if (!question.success) throw new FleetError('corrupt', 'not a question for news of a ledger')
+    const [group, epoch, version] = question.data
     const value = values.get(group)
     return value !== undefined && newer(value, { epoch, version }) ? noticeOf(value) : new Uint8Array()
   })

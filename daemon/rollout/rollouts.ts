@@ -296,7 +296,9 @@ export function createRollouts(init: RolloutsInit): Rollouts {
         const answer = await network.request(node, SERVICE.explain, new Uint8Array(), {
           signal: AbortSignal.any([signal, AbortSignal.timeout(EXPLAIN_TIMEOUT)]),
         })
-        return String(decode(answer, LIMITS.rpcMessage))
+        const text = decode(answer, LIMITS.rpcMessage)
+        if (typeof text !== 'string') throw new FleetError('corrupt', 'its answer is no text')
+        return text
       } catch (error) {
         return `it does not answer (${(error as Error).message})${holding}`
       }

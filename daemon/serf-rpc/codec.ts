@@ -1,6 +1,6 @@
 import * as msgpack from '@msgpack/msgpack'
 import * as z from 'zod'
-import { FleetError } from '../../protocol/index.ts'
+import { check, FleetError } from '../../protocol/index.ts'
 
 /** Numbers a request; what answers it carries the same. Serf's is an unsigned 64-bit number: a bigint where it is past what a number holds. */
 export type Seq = number | bigint
@@ -60,8 +60,8 @@ export const headerSchema = z.object({ Command: text, Seq: counter.default(0) })
 
 /** `value` as `schema` has it. Throws `corrupt` naming the field. */
 export function shaped<T>(schema: z.ZodType<T>, value: object): T {
-  const checked = schema.safeParse(value)
+  const checked = check(schema, value)
   if (checked.success) return checked.data
-  const issue = checked.error.issues[0]!
-  throw new FleetError('corrupt', `${issue.path.join('.') || 'message'}: ${issue.message}`)
+  const { path, message } = checked.objection
+  throw new FleetError('corrupt', `${path.join('.') || 'message'}: ${message}`)
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { decode, encode, FleetError, LIMITS, type NodeId } from '../../protocol/index.ts'
+import { check, decode, encode, FleetError, LIMITS, type NodeId, objectionText } from '../../protocol/index.ts'
 
 /** What a node has of one author's events: all up to `upTo` were delivered, and those from `from` on are still kept. */
 export type Have = readonly [node: NodeId, upTo: number, from: number]
@@ -103,8 +103,8 @@ export function decodeEventFrame(frame: Uint8Array): EventFrame {
   const type: unknown = Array.isArray(raw) ? raw[0] : undefined
   if (typeof type !== 'string' || !Object.hasOwn(SCHEMAS, type))
     throw new FleetError('corrupt', 'not a frame about events')
-  const parsed = SCHEMAS[type as EventFrame['type']].safeParse(raw)
+  const parsed = check<EventFrame>(SCHEMAS[type as EventFrame['type']], raw)
   if (!parsed.success)
-    throw new FleetError('corrupt', `malformed ${type} frame about events: ${parsed.error.issues[0]?.message ?? ''}`)
+    throw new FleetError('corrupt', `malformed ${type} frame about events: ${objectionText(parsed.objection)}`)
   return parsed.data
 }

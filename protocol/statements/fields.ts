@@ -56,13 +56,6 @@ export const recordOf = <K extends z.core.$ZodRecordKey, V extends z.ZodType>(ke
     )
     .pipe(z.record(key, value))
 
-/** The first thing that a schema objects to, in a line. A stranger's message can give it reason for thousands. */
-export const objection = ({ issues }: z.ZodError): string =>
-  z
-    .prettifyError({ issues: issues.slice(0, 1) } as z.ZodError)
-    .replaceAll('\n', ' ')
-    .slice(0, 512)
-
 /** What is expected of a node's presence: an intermittent one may be away without being failed. */
 export const nodeClass = z.enum(['cloud', 'physical', 'intermittent'])
 export type NodeClass = z.infer<typeof nodeClass>

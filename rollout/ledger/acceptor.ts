@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Digest, NodeId, Plan, Statement } from '../../protocol/index.ts'
+import { type Digest, LIMITS, type NodeId, type Plan, type Statement } from '../../protocol/index.ts'
 import { apply, isRefusal } from './apply.ts'
-import { type Ballot, compareBallots, type Reply, type Request, ZERO } from './messages.ts'
+import { type Ballot, compareBallots, encodeValue, type Reply, type Request, ZERO } from './messages.ts'
 import type { LedgerValue } from './value.ts'
 
 /**
@@ -59,6 +59,13 @@ export function vote(
   }
 }
 
+/** What this voter could not read again from its own disk it must not accept: it could never vote again. */
+const isTooLarge = (value: LedgerValue): boolean => encodeValue(value).byteLength > LIMITS.ledgerValue
+const TOO_LARGE: Reply = {
+  type: 'illegal',
+  reason: `the value has more than ${LIMITS.ledgerValue} bytes, the most that a ledger holds`,
+}
+
 function accept(
   state: VoterState,
   request: Extract<Request, { type: 'accept' }>,
@@ -70,6 +77,7 @@ function accept(
     return { state, reply: { type: 'rejected', promised: state.promised } }
   if (value.group !== request.group || value.epoch !== request.epoch)
     return { state, reply: { type: 'illegal', reason: 'the value is of another group or epoch' } }
+  if (isTooLarge(value)) return { state, reply: TOO_LARGE }
   const plan = planOf(state, request, context)
   if (value.plan !== null && plan === undefined) return { state, reply: { type: 'need-plan' } }
   if (change !== null) {
@@ -118,6 +126,7 @@ function install(
   if (first.epoch === 1 && !isDeepStrictEqual([...first.voters], [...context.genesisVoters(first.group)])) {
     return { state, reply: { type: 'illegal', reason: 'the policy names other voters for the first epoch' } }
   }
+  if (isTooLarge(first)) return { state, reply: TOO_LARGE }
   const plan = first.plan === null ? null : (context.plan(first.plan) ?? state?.plan ?? null)
   return {
     state: { first, promised: ZERO, accepted: ZERO, value: first, plan: plan?.id === first.plan ? plan : null },

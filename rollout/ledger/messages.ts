@@ -1,6 +1,16 @@
 import * as z from 'zod'
 import type { Plan, Statement } from '../../protocol/index.ts'
-import { type Authority, decode, encode, FleetError, fields, LIMITS, openPlan } from '../../protocol/index.ts'
+import {
+  type Authority,
+  check,
+  decode,
+  encode,
+  FleetError,
+  fields,
+  LIMITS,
+  objectionText,
+  openPlan,
+} from '../../protocol/index.ts'
 import type { Action, LedgerValue } from './value.ts'
 
 /** Orders proposals within one epoch: by round, then by proposer. Round 0 is the value that the epoch was installed with. */
@@ -165,7 +175,7 @@ export const encodeReply = (reply: Reply): Uint8Array => encode(reply)
 export const decodeReply = (bytes: Uint8Array): Reply => parse(replySchema, bytes, LIMITS.rpcMessage)
 
 function parse<T>(schema: z.ZodType<T>, bytes: Uint8Array, maxBytes: number): T {
-  const parsed = schema.safeParse(decode(bytes, maxBytes))
-  if (!parsed.success) throw new FleetError('corrupt', `not a ledger message: ${fields.objection(parsed.error)}`)
+  const parsed = check(schema, decode(bytes, maxBytes))
+  if (!parsed.success) throw new FleetError('corrupt', `not a ledger message: ${objectionText(parsed.objection)}`)
   return parsed.data
 }

@@ -305,6 +305,10 @@ describe('a record', () => {
       expect(thrown(() => openRecord(home.authority, spoken(member, signers), NOW))).toEqual(
         unauthorized(/only speak of itself/),
       )
+    const nobody = { id: `12D3Koo${'1'.repeat(45)}` as typeof member.id, certificate: member.certificate }
+    expect(thrown(() => openRecord(home.authority, spoken(nobody, [member.key]), NOW))).toEqual(
+      unauthorized(/only speak of itself/),
+    )
     const borrowed = { id: member.id, certificate: other.certificate }
     expect(thrown(() => openRecord(home.authority, spoken(borrowed, [member.key]), NOW))).toEqual(
       unauthorized(/certificate of another node/),

@@ -76,7 +76,7 @@ describe('what is encoded', () => {
     ['lists of every width', [0, 15, 16, 65_536].map(n => Array(n).fill(7))],
     [
       'maps of every width',
-      [0, 15, 16, 65_535].map(n => Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${i}`, i]))),
+      [0, 15, 16, 32_000].map(n => Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${i}`, i]))),
     ],
     [
       'numbers of every width',
@@ -160,6 +160,13 @@ describe('a message that would cost more than it weighs', () => {
     expect(decode(encode(list(most)), LIMIT)).toHaveLength(most)
     refused(encode(list(most + 1)), 'corrupt', /more than 262144 values/)
     refused(encode([list(most / 2), list(most / 2)]), 'corrupt', /more than 262144 values/)
+  })
+
+  it('cannot hold more than 32 768 entries of maps', () => {
+    const map = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, null]))
+    expect(Object.keys(decode(encode(map(32_768)), LIMIT) as object)).toHaveLength(32_768)
+    refused(encode(map(32_769)), 'corrupt', /more than 32768 entries/)
+    refused(encode([map(20_000), map(20_000)]), 'corrupt', /more than 32768 entries/)
   })
 
   it('cannot be nested deeper than 16, in lists or in maps', () => {

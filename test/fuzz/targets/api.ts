@@ -118,6 +118,7 @@ export const api: Target = {
     ...NAMES.flatMap(name => BODIES.map(body => print([name, 'shop:1', body]))),
     ...STATEMENTS.map(({ bytes }) => print(['POST /v1/policy', '', new Map([['statement', bytes]])])),
     Uint8Array.from(Buffer.from('{"set":{"__proto__":"x"},"delete":["constructor"]}')),
+    Uint8Array.from(Buffer.from('{"set":{},"delete":{"length":{"toString":1}}}')),
     Uint8Array.from(Buffer.from('['.repeat(8_000))),
     Uint8Array.from(Buffer.from(JSON.stringify({ set: crowd(2_000), delete: [] }))),
   ],

@@ -1,3 +1,4 @@
+import { decodeEventFrame, type EventFrame, encodeEventFrame } from '../../../membership/events/frames.ts'
 import {
   BUCKETS,
   decodeFrame,
@@ -49,6 +50,7 @@ export const linkFrame: Target = {
       ],
       last: true,
     }),
+    encode(['items', { length: { toString: 1 } }, true]),
     encode(['digest', nils(500_000)]),
     encode(['keys', nils(500_000), [], []]),
     encode(['keys', [], new Array(2_048).fill([NODE, [1, 0, 2, 3], null, nils(150)]), []]),
@@ -58,6 +60,25 @@ export const linkFrame: Target = {
   ],
   run: decodeFrame,
   verify: (frame: Frame) => assertSame(frame.type, frame, decodeFrame(encodeFrame(frame))),
+}
+
+/** What a neighbour says on its link about events. */
+export const eventFrame: Target = {
+  name: 'event-frame',
+  maxBytes: LIMITS.linkFrame + 64,
+  refusals: ['corrupt', 'too-large'],
+  seeds: () => [
+    ...HOSTILE.map(bytes => Uint8Array.from([0xc1, ...bytes])),
+    encodeEventFrame({ type: 'digest', digests: Array.from({ length: 16 }, (_, index) => index * 9) }),
+    encodeEventFrame({ type: 'vector', buckets: [0, 15], entries: [[NODE, 7, 1]], last: true }),
+    encodeEventFrame({ type: 'ahead', entries: [[PEER, 2, 1]] }),
+    encodeEventFrame({ type: 'want', ranges: [[PEER, 1, 2]] }),
+    encodeEventFrame({ type: 'items', items: [new Uint8Array(9)], last: true, more: false }),
+    Uint8Array.from([0xc1, ...encode(['ahead', new Array(4_000).fill([NODE, 1, 1])])]),
+    Uint8Array.from([0xc1, ...encode(['ahead', { length: { toString: 1 } }])]),
+  ],
+  run: decodeEventFrame,
+  verify: (frame: EventFrame) => assertSame(frame.type, frame, decodeEventFrame(encodeEventFrame(frame))),
 }
 
 /** What a neighbour passes on. */

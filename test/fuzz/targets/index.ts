@@ -1,7 +1,7 @@
 import type { Target } from '../target.ts'
 import { api } from './api.ts'
 import { document } from './document.ts'
-import { gossip, linkFrame } from './gossip.ts'
+import { eventFrame, gossip, linkFrame } from './gossip.ts'
 import { chunkIndex, imageDescription, manifest, swarmMessage } from './images.ts'
 import { ledgerReply, ledgerRequest, ledgerValue } from './ledger.ts'
 import { mdns } from './mdns.ts'
@@ -12,7 +12,7 @@ import { token } from './token.ts'
 
 /** Every decoder of bytes that come from outside. A new one gets its line here. */
 export const TARGETS: readonly Target[] = [
-  ...[framing, handshake, linkOpen, linkFrame, gossip, rpc, mdns],
+  ...[framing, handshake, linkOpen, linkFrame, eventFrame, gossip, rpc, mdns],
   ...[statement, document, token],
   ...[ledgerValue, ledgerRequest, ledgerReply],
   ...[swarmMessage, imageDescription, manifest, chunkIndex],

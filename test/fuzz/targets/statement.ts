@@ -5,8 +5,12 @@ import {
   type KeyPair,
   LIMITS,
   open,
+  openAnswer,
+  openDismissal,
+  openEvent,
   openOrder,
   openPlan,
+  openQuery,
   openRecord,
   openSuspicion,
   openVitals,
@@ -18,9 +22,11 @@ import {
 } from '../../../protocol/index.ts'
 import { ENDORSEMENT } from '../../../protocol/manifest.ts'
 import { CERTIFICATE, INVITE, REVOCATION } from '../../../protocol/statements/admission.ts'
-import { RECORD, SUSPICION, VITALS } from '../../../protocol/statements/member.ts'
+import { EVENT } from '../../../protocol/statements/event.ts'
+import { DISMISSAL, RECORD, SUSPICION, VITALS } from '../../../protocol/statements/member.ts'
 import { NOTICE } from '../../../protocol/statements/notice.ts'
 import { POLICY } from '../../../protocol/statements/policy.ts'
+import { ANSWER, QUERY } from '../../../protocol/statements/query.ts'
 import { ORDER, PLAN } from '../../../protocol/statements/rollout.ts'
 import { encodeValue, genesis } from '../../../rollout/index.ts'
 import { image, plan } from '../../rollout/ledger/fixtures.ts'
@@ -51,6 +57,10 @@ const KINDS: readonly { kind: StatementKind<unknown>; by: KeyPair; open: (bytes:
   { kind: ORDER, by: OPERATOR, open: bytes => openOrder(AUTHORITY, bytes) },
   { kind: REVOCATION, by: OPERATOR, open: bytes => withRevocation(AUTHORITY, bytes) },
   { kind: ENDORSEMENT, by: OPERATOR, open: bytes => isPublisher(AUTHORITY, open(ENDORSEMENT, AUTHORITY.fleet, bytes)) },
+  { kind: EVENT, by: NODE_KEY, open: bytes => openEvent(AUTHORITY, bytes, NOW) },
+  { kind: QUERY, by: NODE_KEY, open: bytes => openQuery(AUTHORITY, bytes, NOW) },
+  { kind: ANSWER, by: NODE_KEY, open: bytes => openAnswer(AUTHORITY, bytes, NOW) },
+  { kind: DISMISSAL, by: NODE_KEY, open: bytes => openDismissal(AUTHORITY, bytes, NOW) },
   { kind: NOTICE, by: NODE_KEY, open: bytes => open(NOTICE, AUTHORITY.fleet, bytes) },
 ]
 
@@ -137,6 +147,24 @@ export const STATEMENTS: readonly Statement<unknown>[] = [
   signed(ORDER, { group: 'web', generation: 1, verb: 'write-off', node: PEER, reason: 'gone' }, OPERATOR),
   signed(REVOCATION, { node: PEER, reason: 'stolen' }, OPERATOR),
   signed(ENDORSEMENT, { image: image('v1') }, OPERATOR),
+  signed(
+    EVENT,
+    {
+      ...{ node: NODE, seq: 4, ltime: 9, name: 'deploy', payload: Uint8Array.of(1, 2), coalesce: true },
+      after: [[PEER, 3]],
+    },
+    NODE_KEY,
+  ),
+  signed(
+    QUERY,
+    {
+      ...{ node: NODE, epoch: 1, seq: 1, ltime: 2, name: 'load', payload: Uint8Array.of(1), nodes: [PEER] },
+      ...{ tags: { role: 'we.*' }, groups: ['web'], zones: ['a'], ack: true, timeoutMs: 1_000 },
+    },
+    NODE_KEY,
+  ),
+  signed(ANSWER, { node: NODE, query: image('q'), type: 'response', payload: Uint8Array.of(3) }, NODE_KEY),
+  signed(DISMISSAL, { subject: PEER, epoch: 1, seq: 1, presence: 'here', prune: true }, NODE_KEY),
   signed(NOTICE, { group: 'web', epoch: 1, version: 0, value: encodeValue(genesis('web', [NODE])) }, NODE_KEY),
 ]
 

@@ -27,6 +27,13 @@ const made = (value: LedgerValue, action: Action): LedgerValue => {
   if (isRefusal(result)) throw new Error(result.reason)
   return result
 }
+/** Well-formed, and larger than a ledger may be. */
+const huge: LedgerValue = {
+  ...made(first, start),
+  permits: Array.from({ length: 1_000 }, (_, token) => ({
+    ...{ token, node: NODES[0]!, zone: 'z', kind: 'replace' as const, generation: 1, since: NOW },
+  })),
+}
 const accept = (
   at: Ballot,
   from: LedgerValue,
@@ -111,6 +118,10 @@ describe('a voter has no illegal transition on its disk', () => {
       }),
     ],
     ['a value of another group', accept(ballot(1), first, start, { value: { ...made(first, start), group: 'db' } })],
+    [
+      'more than it could read again from its disk',
+      accept(ballot(1), first, start, { value: huge, change: null, plan: p }),
+    ],
     ['a value of another epoch', accept(ballot(1), first, start, { value: { ...made(first, start), epoch: 2 } })],
   ])('%s is refused', (_, request) => {
     const one = installed()
@@ -159,6 +170,15 @@ describe('epochs', () => {
   test('it is no voter of an epoch that does not name it', () => {
     const elsewhere = { ...second, voters: NODES.slice(1, 4) }
     expect(installed().ask({ type: 'install', group: 'web', first: elsewhere })).toMatchObject({ type: 'illegal' })
+  })
+
+  test('it is not installed with more than it could read again from its disk', () => {
+    const one = voter()
+    expect(one.ask({ type: 'install', group: 'web', first: { ...huge, plan: null } })).toMatchObject({
+      type: 'illegal',
+      reason: expect.stringContaining('more than 65536 bytes'),
+    })
+    expect(one.state()).toBeNull()
   })
 
   test('nobody but the policy names the voters of the first epoch', () => {
