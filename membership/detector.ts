@@ -14,6 +14,8 @@ const ATTACHED_EVERY = 60
 const SAID = 0.25
 /** A subject that was heard within so many intervals is not probed: its sign of life may be a little late. */
 const FRESH = 1.4
+/** How many times in an interval it is looked at who was not heard. */
+const GRAINS = 4
 /** The host of a subject that did not answer a knock while all was well is tried again so often, in intervals: only of one that did is the silence worth anything. */
 const TRY_DOOR_EVERY = 60
 
@@ -142,6 +144,11 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
     for (const outstanding of probes.values()) if (outstanding.subject === subject) return true
     return false
   }
+  /** Looked at in steps, so that five subjects that are heard all the time do not move the timer with every frame. */
+  const inGrain = (at: number): number => {
+    const grain = profile.probeInterval / GRAINS
+    return Math.ceil(at / grain) * grain
+  }
   /** Probes those that were not heard when they should have been. */
   const watch = (now: Millis): void => {
     for (const subject of init.subjects()) if (!fresh(now, subject) && !underWay(subject)) probe(now, subject)
@@ -190,7 +197,7 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
       let at: number = nextRound
       for (const { relayAt, failAt } of probes.values()) at = Math.min(at, relayAt ?? failAt)
       for (const subject of init.subjects())
-        if (!underWay(subject)) at = Math.min(at, (init.heardAt(subject) ?? 0) + FRESH * profile.probeInterval)
+        if (!underWay(subject)) at = Math.min(at, inGrain((init.heardAt(subject) ?? 0) + FRESH * profile.probeInterval))
       return millis(at)
     },
     ack(now, id, from, coordinate) {
