@@ -2,9 +2,9 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 /**
  * How often the event loop is looked at, milliseconds. A wake-up of the processor each: 50 cost an idle daemon about 0.07 % of a
- * core, 10 (Node's default) 0.24 %, and what counts as a stall is five times as long.
+ * core, 10 (Node's default) 0.24 %, and what counts as a stall is twice as long as this.
  */
-const EVERY = 50
+const EVERY = 125
 /** Shorter than this is no stall. Milliseconds. */
 const STALL = 250
 
