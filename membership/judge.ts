@@ -10,8 +10,8 @@ import { counts } from './table.ts'
 /** How often doubts by observers that were not assigned are looked at again: the view of the rings may have caught up. Milliseconds. */
 const LOOK_AGAIN = 1_000
 /**
- * So many observers have to find a host unreachable, where it has as many that nobody doubts: with a fifth of all packets lost
- * two may be wrong at once in a week of a fleet of twenty, three are not in years.
+ * So many observers have to find a host unreachable, where it has as many that nobody doubts. Three of the five that a member has: on a
+ * lossy network two may well be wrong at once. Chosen by judgement; the simulator has looked at this number alone.
  */
 const WITNESSES = 3
 /** Deadlines this close are settled in one go. Milliseconds. */
