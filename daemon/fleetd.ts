@@ -481,6 +481,7 @@ export async function startFleetd(
       isEventFrame(frame) ? events?.network.frame(peer, frame) : members?.events.frame(peer, frame),
     heard: peer => members?.events.heard(peer),
     discovered: (peer, addresses) => members?.events.discovered(peer, addresses),
+    moved: addresses => members?.changeRecord({ addresses: [...addresses] }),
     gossip: (topic, message, from) =>
       topic === 'members'
         ? (members?.gossip(message) ?? 'ignore')

@@ -523,6 +523,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
         return
       case 'record':
         turn += 1
+        if (input.change.addresses !== undefined) redial.retryAll(now)
         return voice.change(now, input.change)
       case 'vitals':
         return voice.setVitals(now, input.vitals)

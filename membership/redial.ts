@@ -67,6 +67,8 @@ export interface Redial {
   seek(now: Millis, peer: NodeId | undefined, addresses: readonly Address[]): void
   /** New addresses, or a sign that it is back: what was learned from failures is void. */
   retry(now: Millis, peer: NodeId): void
+  /** This host is on another network, or on one again: what was learned from failures is void for all. */
+  retryAll(now: Millis): void
   linked(peer: NodeId): boolean
   /** True when a link to this peer broke just now. */
   lostLately(now: Millis, peer: NodeId): boolean
@@ -163,6 +165,13 @@ export function createRedial(init: RedialInit, start: Millis): Redial {
     for (const [peer, at] of brokeAt) if (now - at > LATELY) brokeAt.delete(peer)
   }
 
+  const retry = (now: Millis, attempt: Attempt): void => {
+    if (attempt.dialling !== undefined) return
+    attempt.failures = 0
+    attempt.nextAt = millis(Math.min(attempt.nextAt, now + random.int(profile.redialFirst)))
+    soon(attempt.nextAt)
+  }
+
   return {
     links: () => links,
     linked: peer => links.has(peer),
@@ -225,10 +234,10 @@ export function createRedial(init: RedialInit, start: Millis): Redial {
     },
     retry(now, peer) {
       const attempt = attempts.get(peer)
-      if (attempt === undefined || attempt.dialling !== undefined) return
-      attempt.failures = 0
-      attempt.nextAt = millis(Math.min(attempt.nextAt, now + random.int(profile.redialFirst)))
-      soon(attempt.nextAt)
+      if (attempt !== undefined) retry(now, attempt)
+    },
+    retryAll(now) {
+      for (const attempt of [...attempts.values(), ...sought.values()]) retry(now, attempt)
     },
   }
 }

@@ -1,7 +1,8 @@
+import { getServers } from 'node:dns'
 import { lookup } from 'node:dns/promises'
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { type Address, FleetError } from '../../protocol/index.ts'
+import { type InterfaceAddress, interfaceAddresses, isOnLink } from './interfaces.ts'
 
 /** A host and TCP port; the host is an IP address or a DNS name. */
 export interface Endpoint {
@@ -76,23 +77,46 @@ export function isLocalHost(host: string): boolean {
   return isIP(host) !== 0 && LOCAL.check(host, isIPv4(host) ? 'ipv4' : 'ipv6')
 }
 
-/** The IP endpoints behind an endpoint: itself, or what the host's resolver says of its name. Rejects when the name is unknown. */
-export async function resolveEndpoint(endpoint: Endpoint): Promise<readonly Endpoint[]> {
+/** True for an address that leads back to the host that uses it. */
+export const isLoopback = (host: string): boolean => host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+
+/**
+ * The IP endpoints behind an endpoint: itself, or what the host's resolver says of its name. Rejects when the name is unknown, and with
+ * `lanOnly` when a resolver of this host is not on the LAN: the question alone would be a packet to the outside. A private address does not
+ * make it one of the LAN, because private addresses may be behind the router.
+ */
+export async function resolveEndpoint(
+  endpoint: Endpoint,
+  lanOnly = false,
+  resolvers: readonly string[] = getServers(),
+): Promise<readonly Endpoint[]> {
   if (isIP(endpoint.host) !== 0) return [endpoint]
+  const outside = lanOnly ? resolvers.map(resolverHost).find(host => !isLocalHost(host) || !isOnLink(host)) : undefined
+  if (outside !== undefined)
+    throw new FleetError('unavailable', `${endpoint.host} is not looked up: the resolver ${outside} is not on the LAN`)
   const found = await lookup(endpoint.host, { all: true, verbatim: true })
   return found.map(({ address }) => ({ host: address, port: endpoint.port }))
 }
 
+/** `192.0.2.1`, `192.0.2.1:53` or `[2001:db8::1]:53`, as Node.js names resolvers; a zone does not matter here. */
+function resolverHost(server: string): string {
+  const bare = isIPv6(server) ? server : (HOST_PORT.exec(server)?.slice(1, 3).find(Boolean) ?? server)
+  return bare.replace(/%.*$/, '')
+}
+
 /**
- * What others can dial when we listen on `endpoint`: a wildcard becomes the addresses of this host's interfaces, without
- * loopback unless there is nothing else and without IPv6 link-local, which is meaningless without a zone.
+ * What others can dial when we listen on `endpoint`: a wildcard becomes the addresses of its family that `all` interfaces have, without
+ * IPv6 link-local, which is meaningless without a zone, and without loopback unless this host has nothing else of either family.
  */
-export function expandWildcard(endpoint: Endpoint): readonly Endpoint[] {
+export function expandWildcard(
+  endpoint: Endpoint,
+  all: readonly Pick<InterfaceAddress, 'address' | 'family' | 'internal'>[] = interfaceAddresses(),
+): readonly Endpoint[] {
   if (endpoint.host !== '0.0.0.0' && endpoint.host !== '::') return [endpoint]
   const family = endpoint.host === '::' ? 'IPv6' : 'IPv4'
-  const found = Object.values(networkInterfaces())
-    .flatMap(list => list ?? [])
-    .filter(found => found.family === family && !/^fe[89ab]/i.test(found.address))
+  const found = all.filter(({ address }) => !/^fe[89ab]/i.test(address))
   const outward = found.filter(({ internal }) => !internal)
-  return (outward.length > 0 ? outward : found).map(({ address }) => ({ host: address, port: endpoint.port }))
+  return (outward.length > 0 ? outward : found)
+    .filter(found => found.family === family)
+    .map(({ address }) => ({ host: address, port: endpoint.port }))
 }

@@ -153,9 +153,9 @@ export async function usableEndpoints(addresses: readonly Address[], lanOnly: bo
   const resolved = await Promise.all(
     addresses.map(async address => {
       try {
-        return await resolveEndpoint(endpointOf(address))
+        return await resolveEndpoint(endpointOf(address), lanOnly)
       } catch {
-        return [] // an unknown name is an address that cannot be used
+        return [] // an unknown name, or one that must not be asked for, is an address that cannot be used
       }
     }),
   )

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { NodeId } from '../../protocol/index.ts'
+import type { Address, NodeId } from '../../protocol/index.ts'
 import type { NetworkEvents } from './network.ts'
 
 /** The events with what their receiver throws kept from libp2p's loops, and none delivered while `live` is false. */
@@ -22,6 +22,7 @@ export function contained(events: NetworkEvents, log: Logger, live: () => boolea
     gossip: guard('gossip', events.gossip.bind(events), 'ignore'),
     heard: guard('heard', events.heard.bind(events), undefined),
     discovered: guard('discovered', events.discovered.bind(events), undefined),
+    moved: guard('moved', (addresses: readonly Address[]) => events.moved?.(addresses), undefined),
   }
 }
 

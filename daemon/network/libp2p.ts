@@ -2,11 +2,12 @@ import './promise-with-resolvers.ts'
 import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { type Address, FleetError, type KeyPair, LIMITS, type NodeId, nodeIdOf } from '../../protocol/index.ts'
-import type { Endpoint } from './address.ts'
+import { type Endpoint, endpointOf, isLoopback } from './address.ts'
 import { acceptFrom, openOver } from './channels.ts'
 import { dial, untilAborted, usableEndpoints } from './dial.ts'
 import { contained, throttled } from './events.ts'
 import { createGossip, type Gossip } from './gossip.ts'
+import { watchInterfaces } from './interfaces.ts'
 import { knockAt } from './knock.ts'
 import { createLinks, type Links } from './links.ts'
 import { announce } from './mdns.ts'
@@ -15,6 +16,7 @@ import { DialError } from './network.ts'
 import { createNode, listen, type Node, reachableAt } from './node.ts'
 import { ask, serveRequests } from './rpc.ts'
 import { createSessions, type Session, type Sessions } from './sessions.ts'
+import { followSockets } from './sockets.ts'
 
 export interface Libp2pNetworkOptions {
   readonly key: KeyPair
@@ -39,6 +41,11 @@ const HEARD_EVERY = 200
 interface Running {
   readonly node: Node
   bound: readonly Endpoint[]
+  /** Where others can reach us, as last told. */
+  addresses: readonly Address[]
+  /** No interface of this host leads anywhere. */
+  cutOff: boolean
+  readonly unwatch: () => void
   readonly sessions: Sessions
   readonly links: Links
   readonly events: NetworkEvents
@@ -73,7 +80,16 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     if (state !== 'new') throw new FleetError('internal', 'a network is started once')
     state = 'running'
     const events = contained(given, log, () => running !== undefined)
+    const sockets = followSockets(log)
     const node = await createNode(options)
+    const unwatchInterfaces = watchInterfaces(() => {
+      void sockets.endStranded()
+      move()
+    })
+    const unwatch = (): void => {
+      unwatchInterfaces()
+      sockets.close()
+    }
     try {
       const heard = throttled(HEARD_EVERY, events.heard)
       const sessions = await createSessions({ libp2p: node.libp2p, self, boot, admission, log, heard })
@@ -82,11 +98,24 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       await acceptFrom(sessions, channelHandlers)
       const sweep = setInterval(() => closeIdle(sessions, links), IDLE_SWEEP)
       sweep.unref()
-      running = { node, bound: [], sessions, links, events, sweep, presence: undefined }
+      running = {
+        node,
+        bound: [],
+        addresses: [],
+        cutOff: false,
+        unwatch,
+        sessions,
+        links,
+        events,
+        sweep,
+        presence: undefined,
+      }
       // Nobody can come in before we listen, which is therefore last.
       await changePresence(running)
       running.bound = await listen(node, options.listen, log)
+      running.addresses = reachableAt(running.bound, options.advertise, lanOnly)
     } catch (error) {
+      unwatch()
       await stop()
       await node.libp2p.stop()
       throw error
@@ -121,7 +150,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       if (fleet === undefined) return
       const gossip = await createGossip(of.node, of.sessions, fleet, of.events.gossip, log)
       const silence = options.mdns
-        ? await announce(of.node, fleet, addresses, of.events.discovered, log)
+        ? await announce({ node: of.node, fleet, lanOnly, addresses, discovered: of.events.discovered, log })
         : async () => {}
       of.presence = { fleet, gossip, silence }
       for (const session of linked.values()) gossip.join(session)
@@ -136,13 +165,25 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     running = undefined
     if (last === undefined) return
     clearInterval(last.sweep)
+    last.unwatch()
     await Promise.all(last.links.peers().map(peer => last.links.close(peer)))
     await changePresence(last)
     await last.node.libp2p.stop()
   }
 
-  function addresses(): readonly Address[] {
-    return reachableAt(running?.bound ?? [], options.advertise, lanOnly)
+  const addresses = (): readonly Address[] => running?.addresses ?? []
+
+  /** Takes notice of new addresses of this host. One that has lost them all says nothing: nobody would hear it. */
+  function move(): void {
+    if (running === undefined || running.bound.length === 0) return
+    const now = reachableAt(running.bound, options.advertise, lanOnly)
+    const lost = now.length === 0 || now.every(address => isLoopback(endpointOf(address).host))
+    const back = running.cutOff && !lost
+    running.cutOff = lost
+    if (lost || (now.join() === running.addresses.join() && !back)) return
+    running.addresses = now
+    log.info({ addresses: now }, 'this host can be reached at other addresses, or again')
+    running.events.moved?.(now)
   }
 
   function use(): Running {

@@ -3,9 +3,12 @@ import { createHash } from 'node:crypto'
 import { type PeerDiscovery, start, stop } from '@libp2p/interface'
 import { mdns } from '@libp2p/mdns'
 import { multiaddr } from '@multiformats/multiaddr'
+import type { MulticastDNS } from 'multicast-dns'
 import type { Logger } from 'pino'
 import { type Address, type NodeId, parseNodeId } from '../../protocol/index.ts'
 import { endpointOf, isLocalHost, parseAddress } from './address.ts'
+import { watchInterfaces } from './interfaces.ts'
+import { speakEverywhere } from './multicast.ts'
 import type { Node } from './node.ts'
 import { silentLogger } from './silent-logger.ts'
 
@@ -51,28 +54,54 @@ export function createDiscovery(
   return discovery
 }
 
+export interface Announcement {
+  readonly node: Node
+  readonly fleet: string
+  /** Do not speak where there is a public address. */
+  readonly lanOnly: boolean
+  readonly addresses: () => readonly Address[]
+  readonly discovered: (peer: NodeId, addresses: readonly Address[]) => void
+  readonly log: Logger
+}
+
 /**
- * Announces us to our fleet on the LAN and tells who else is there. Resolves with what ends it. A host without multicast,
- * or whose port 5353 is taken, finds nobody and is none the worse.
+ * Announces us to our fleet on every LAN that this host is on, also on those that come later, and tells who else is there. Resolves with what ends it.
+ * A host without multicast, or whose port 5353 is taken, finds nobody and is none the worse.
  */
-export async function announce(
-  node: Node,
-  fleet: string,
-  addresses: () => readonly Address[],
-  discovered: (peer: NodeId, addresses: readonly Address[]) => void,
-  log: Logger,
-): Promise<() => Promise<void>> {
+export async function announce(init: Announcement): Promise<() => Promise<void>> {
+  const { node, fleet, lanOnly, addresses, discovered, log } = init
   const discovery = createDiscovery(node, fleet, addresses, discovered)
-  try {
-    await start(discovery)
-  } catch (error) {
-    log.info({ reason: String(error) }, 'mDNS cannot be used on this host; nodes are found by address alone')
-  }
-  return async () => {
+  let hush = async (): Promise<void> => {}
+  const speak = async (): Promise<void> => {
     try {
+      await start(discovery)
+      const { mdns: voice } = discovery as { mdns?: MulticastDNS }
+      if (voice === undefined) return
+      hush = speakEverywhere(voice, lanOnly, log)
+      // Its first question went where the kernel sends multicast by itself.
+      voice.query({ questions: [{ name: serviceTag(fleet), type: 'PTR' }] })
+    } catch (error) {
+      log.info({ reason: String(error) }, 'mDNS cannot be used on this host; nodes are found by address alone')
+    }
+  }
+  const cease = async (): Promise<void> => {
+    try {
+      await hush()
+      hush = async () => {}
       await stop(discovery)
     } catch (error) {
       log.debug({ reason: String(error) }, 'mDNS did not stop cleanly')
     }
+  }
+  await speak()
+  // Begun anew after each change: a socket's membership of the group ends with the interface that it was on.
+  let changes = Promise.resolve()
+  const unwatch = watchInterfaces(() => {
+    changes = changes.then(cease).then(speak)
+  })
+  return async () => {
+    unwatch()
+    await changes
+    await cease()
   }
 }

@@ -45,6 +45,11 @@ export interface NetworkEvents {
   heard(peer: NodeId): void
   /** mDNS saw a node that announces our fleet on this LAN. */
   discovered(peer: NodeId, addresses: readonly Address[]): void
+  /**
+   * This host's addresses changed, and with them what `addresses` gives, or it is back on a network. Not called when it has lost them all:
+   * it keeps the last, and nobody would hear it.
+   */
+  moved?(addresses: readonly Address[]): void
 }
 
 /** Answers one request of a service. What it throws reaches the asker as a FleetError with the same code and message. */

@@ -117,7 +117,10 @@ export function reachableAt(
   advertise: readonly string[],
   lanOnly: boolean,
 ): readonly Address[] {
-  const endpoints = advertise.length > 0 ? advertise.map(parseAddress).map(endpointOf) : bound.flatMap(expandWildcard)
+  const endpoints =
+    advertise.length > 0
+      ? advertise.map(parseAddress).map(endpointOf)
+      : bound.flatMap(endpoint => expandWildcard(endpoint))
   const allowed = endpoints.filter(({ host }) => !lanOnly || isLocalHost(host))
   return [...new Set(allowed.map(addressOf))].slice(0, LIMITS.addresses)
 }

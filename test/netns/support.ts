@@ -49,10 +49,10 @@ export async function allSeeAlive(daemons: readonly Daemon[], seconds = 60): Pro
   await allSee(daemons, alive, seconds)
 }
 
-/** Waits until each of `daemons` sees exactly `expected`, by name. */
+/** Waits until each of `daemons` sees exactly `expected`, by name: one status, or one of several. */
 export async function allSee(
   daemons: readonly Daemon[],
-  expected: Readonly<Record<string, string>>,
+  expected: Readonly<Record<string, string | readonly string[]>>,
   seconds = 60,
 ): Promise<void> {
   let seen: unknown
@@ -63,13 +63,17 @@ export async function allSee(
       for (const daemon of daemons) {
         const found = await statuses(daemon)
         seen = { at: daemon.name, ...Object.fromEntries(found) }
-        if (found.size !== wanted.length || wanted.some(([name, status]) => found.get(name) !== status)) return false
+        if (found.size !== wanted.length || wanted.some(([name, status]) => !isOneOf(found.get(name), status)))
+          return false
       }
       return true
     },
     { seconds, everyMs: 200, seen: () => seen },
   )
 }
+
+const isOneOf = (status: string | undefined, wanted: string | readonly string[]): boolean =>
+  typeof wanted === 'string' ? status === wanted : wanted.some(one => one === status)
 
 /** Names of the members that a daemon has ever seen fail, from its log. */
 export function everFailed(daemon: Daemon): string[] {
@@ -80,8 +84,11 @@ export function everFailed(daemon: Daemon): string[] {
     .map(line => (JSON.parse(line) as { name: string }).name)
 }
 
-/** How long a fault lasts, in seconds: the whole of it with FLEETD_TEST_FULL=1, a slice of it otherwise. */
-export const lasting = (full: number, slice: number): number => (process.env.FLEETD_TEST_FULL === '1' ? full : slice)
+/** True in `npm run test:netns`, where faults last as long as they should; `npm test` has time for a slice of that alone. */
+export const FULL = process.env.FLEETD_TEST_FULL === '1'
+
+/** How long a fault lasts, in seconds, or how often it comes. */
+export const lasting = (full: number, slice: number): number => (FULL ? full : slice)
 
 /** The fault's own length: nothing is assumed to have happened by its end. */
 export const passed = (seconds: number): Promise<void> => new Promise(resolve => setTimeout(resolve, seconds * 1000))

@@ -46,11 +46,13 @@ export interface Host {
   cable(iface: string, state: 'up' | 'down'): void
   /** From now on nothing comes in from these addresses, without an answer. More calls add to it. */
   deafTo(...addresses: readonly string[]): void
+  /** From now on what comes in and matches, in the words of nft, gets no answer. */
+  drop(match: string): void
   /** From now on so many of a hundred packets that come in are lost. */
   lose(percent: number): void
   /** Bits per second that leave an interface, as `2mbit`. */
   rate(iface: string, rate: string): void
-  /** Ends what `deafTo` and `lose` began. */
+  /** Ends what `deafTo`, `drop` and `lose` began. */
   hearAll(): void
 }
 
@@ -122,6 +124,7 @@ export function createWorld(): World {
         deafTo(...addresses) {
           for (const address of addresses) table(`${address.includes(':') ? 'ip6' : 'ip'} saddr ${address} drop`)
         },
+        drop: match => table(`${match} drop`),
         lose: percent => table(`iifname != "lo" numgen random mod 100 < ${percent} drop`),
         rate: (iface, rate) =>
           void run(

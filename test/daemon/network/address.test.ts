@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { addressOf, endpointOf, expandWildcard, isLocalHost } from '../../../daemon/network/address.ts'
+import { addressOf, endpointOf, expandWildcard, isLocalHost, resolveEndpoint } from '../../../daemon/network/address.ts'
 import { parseAddress } from '../../../daemon/network/index.ts'
+import { isOnLink } from '../../../daemon/network/interfaces.ts'
 import { FleetError } from '../../../protocol/index.ts'
 
 describe('an address', () => {
@@ -76,5 +77,35 @@ describe('an address', () => {
     const expanded = expandWildcard({ host: '0.0.0.0', port: 7946 })
     expect(expanded.length).toBeGreaterThan(0)
     expect(expanded.every(({ host, port }) => host !== '0.0.0.0' && port === 7946)).toBe(true)
+  })
+
+  const net = (address: string, internal = false) => ({
+    address,
+    family: address.includes(':') ? ('IPv6' as const) : ('IPv4' as const),
+    internal,
+  })
+  const LOOPBACK = [net('127.0.0.1', true), net('::1', true)]
+  test('a wildcard never stands for loopback where the other family leads outward, nor for an address of the link', () => {
+    const all = [...LOOPBACK, net('fd77::1'), net('fe80::1')]
+    expect(expandWildcard({ host: '0.0.0.0', port: 1 }, all)).toEqual([])
+    expect(expandWildcard({ host: '::', port: 1 }, all)).toEqual([{ host: 'fd77::1', port: 1 }])
+    expect(expandWildcard({ host: '0.0.0.0', port: 1 }, LOOPBACK)).toEqual([{ host: '127.0.0.1', port: 1 }])
+  })
+
+  test.each(['8.8.8.8', '10.255.255.53', '[2001:db8::53]:5353'])(
+    'with --lan-only a name is not asked of the resolver %s, which is not on the LAN',
+    async resolver => {
+      await expect(resolveEndpoint({ host: 'localhost', port: 1 }, true, [resolver])).rejects.toThrow('not on the LAN')
+    },
+  )
+
+  test('with --lan-only a name is asked of a resolver on this host, and without it of any', async () => {
+    expect(await resolveEndpoint({ host: 'localhost', port: 1 }, true, ['127.0.0.1'])).not.toEqual([])
+    expect(await resolveEndpoint({ host: 'localhost', port: 1 }, false, ['8.8.8.8'])).not.toEqual([])
+  })
+
+  test('only the networks of this host are on its links', () => {
+    const all = { eth0: [{ address: '10.1.0.7', family: 'IPv4' as const, cidr: '10.1.0.7/24' as string | null }] }
+    expect(['10.1.0.1', '10.1.1.1', 'fd00::1'].map(address => isOnLink(address, all))).toEqual([true, false, false])
   })
 })
