@@ -32,10 +32,10 @@ export async function bundleDaemon(outfile, instead = {}) {
     format: 'esm',
     // classic-level finds its native prebuild beside its own package.json, so it stays outside the bundle.
     external: ['classic-level'],
-    // A daemon is mostly idle: a small nursery, a malloc that gives network buffers back to the system, and a collection now and then
-    // (daemon/main.ts) keep about 15 MB less resident, measured with 14 daemons (docs/decisions/0007).
+    // A daemon is mostly idle: a small nursery, a malloc that gives network buffers back to the system, a collection now and then
+    // (daemon/main.ts) in place of V8's own, and late optimization. Each with its figures in docs/decisions/0007.
     banner: {
-      js: `#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_TOP_PAD_=16384 node --max-semi-space-size=1 --expose-gc\n${FROM_COMMONJS}`,
+      js: `#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_TOP_PAD_=16384 node --max-semi-space-size=2 --optimize-for-size --no-memory-reducer --interrupt-budget=2000000 --expose-gc\n${FROM_COMMONJS}`,
     },
     plugins: [
       {

@@ -69,7 +69,7 @@ async function main(): Promise<void> {
   notify('READY=1', log)
   // Starting and joining leave more garbage than hours of quiet would; `gc` is there when node was started as the first line of dist/fleetd.js says.
   setInterval(() => globalThis.gc?.(), TIDY_EVERY).unref()
-  setTimeout(() => globalThis.gc?.(), TIDY_EVERY / 20).unref()
+  setTimeout(() => globalThis.gc?.(), TIDY_EVERY / 5).unref()
   sayWhatIsNext(fleetd, log)
 }
 
