@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import { isEventFrame, type MemberEvent, type MemberView, PROFILES, type SelfRecord } from '../membership/index.ts'
 import {
+  assertMayPush,
   type Digest,
   decode,
   ENDORSEMENT,
@@ -21,7 +22,7 @@ import {
   parseToken,
   seededRandom,
 } from '../protocol/index.ts'
-import { type Intent, openStore } from '../rollout/index.ts'
+import { type ImageStore, type Intent, openStore } from '../rollout/index.ts'
 import { type Api, createApi } from './api/index.ts'
 import { createClock, wholeMillis } from './clock.ts'
 import { type Config, changedTags } from './config/index.ts'
@@ -36,7 +37,9 @@ import { createMemberWords } from './member-words.ts'
 import { createMembers, decodeDocument, encodeDocument, type Members } from './members/index.ts'
 import { createMetrics } from './metrics.ts'
 import { createLibp2pNetwork, type Network, parseAddress } from './network/index.ts'
+import type { Registry } from './oci/index.ts'
 import { operatorKey } from './operator-key.ts'
+import { createKeeper, createPushes, type Keeper, type Pushes } from './pushes/index.ts'
 import { createQueries, type Queries } from './queries/index.ts'
 import {
   askForConfirmation,
@@ -164,16 +167,20 @@ export async function startFleetd(
   })
 
   const store = await openStore(dataDir.path, dataDir.db)
-  const images = createImages({
+  const images: Images = createImages({
     store,
     network,
     now,
     random,
     log,
-    providers: image =>
-      (members?.members() ?? [])
-        .filter(member => member.id !== network.self && reachable(member) && member.images.includes(image))
-        .map(member => member.id),
+    providers(image) {
+      const holders = keeper.holders(image)
+      return (members?.members() ?? [])
+        .filter(member => member.id !== network.self && reachable(member))
+        .filter(member => member.images.includes(image) || holders.includes(member.id))
+        .map(member => member.id)
+    },
+    vouched: image => pushes.naming(image).length > 0,
     endorsed(image, endorsement) {
       try {
         const statement = open(ENDORSEMENT, trust.demand().fleet, endorsement)
@@ -183,6 +190,30 @@ export async function startFleetd(
       }
     },
     onHoldings: () => tellVitals(),
+  })
+
+  const pushes: Pushes = await createPushes({
+    network,
+    trust,
+    db: dataDir.db,
+    now,
+    random,
+    log,
+    onChange() {
+      tellVitals()
+      keeper.consider()
+    },
+  })
+  const keeper: Keeper = createKeeper({
+    self: network.self,
+    pushes,
+    images,
+    candidates: () =>
+      (members?.members() ?? [])
+        .filter(({ status, class: kind }) => status === 'alive' && kind !== 'intermittent')
+        .map(({ id }) => id),
+    now,
+    log,
   })
 
   const plans = createPlans(plan => {
@@ -405,6 +436,7 @@ export async function startFleetd(
   let growing: NodeJS.Timeout | undefined
   let api: Api | undefined
   let serf: SerfRpc | undefined
+  let registry: Registry | undefined
   const startedAt = now()
   const fleetd: Fleetd = {
     config,
@@ -454,12 +486,15 @@ export async function startFleetd(
       if (leave) await members?.leave()
       await api?.close()
       await serf?.close()
+      await registry?.close()
       queries.stop()
       groups.stop()
       members?.stop()
       await events?.close()
       for (const layer of layers) await layer.stop()
       for (const driver of drivers) await driver.stop({ leaveRunning: !leave })
+      await keeper.stop()
+      await pushes.stop()
       await images.stop()
       await network.stop()
       await handled
@@ -472,6 +507,7 @@ export async function startFleetd(
     linkUp(peer) {
       members?.events.linkUp(peer)
       events?.network.linkUp(peer)
+      pushes.linkUp(peer)
     },
     linkDown(peer, cause) {
       members?.events.linkDown(peer, cause)
@@ -489,6 +525,7 @@ export async function startFleetd(
           ? groups.gossip(message)
           : dispatchEvents(message, {
               ...queries.gossip,
+              push: pushes.gossip,
               event: statement => events?.gossip(statement, from) ?? 'ignore',
             }),
   })
@@ -507,7 +544,23 @@ export async function startFleetd(
   api = await createApi({ service, log, metrics: createMetrics(fleetd) })
   for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
   serf = await serveSerf({ fleetd, service, eventHandlers: () => settings.eventHandler.map(({ text }) => text) }, log)
+  registry = await serveRegistry(config, { store, images, pushes, trust, directory: dataDir.path, log })
   return fleetd
+}
+
+/** `--oci`: serves clients of registries. Undefined where nobody asked for it. Throws `unavailable`. */
+async function serveRegistry(
+  { oci }: Config,
+  parts: { store: ImageStore; images: Images; pushes: Pushes; trust: Trust; directory: string; log: Logger },
+): Promise<Registry | undefined> {
+  if (oci === undefined) return undefined
+  // Loaded only here: most daemons have no such clients.
+  const { createRegistry } = await import('./oci/index.ts')
+  const { trust, log } = parts
+  const registry = await createRegistry({ ...parts, assertMayPush: () => assertMayPush(trust.demand(), trust.self) })
+  const address = await registry.listen(oci)
+  log.info({ address }, `a registry for container images is at ${address}`)
+  return registry
 }
 
 /** `--join`: an invite makes this node a member once; addresses are where members are looked for. */

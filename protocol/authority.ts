@@ -15,6 +15,7 @@ import {
   type Vitals,
 } from './statements/member.ts'
 import { POLICY, type Policy } from './statements/policy.ts'
+import { PUSH, type Push } from './statements/push.ts'
 import { ANSWER, type Answer, QUERY, type Query } from './statements/query.ts'
 import { ORDER, type Order, PLAN, type Plan } from './statements/rollout.ts'
 
@@ -211,6 +212,31 @@ export function openOrder(authority: Authority, bytes: Uint8Array): Statement<Or
   const order = open(ORDER, authority.fleet, bytes)
   assertOperator(authority, order)
   return order
+}
+
+/**
+ * Opens a push: the word of the node that took it, which need not be there any more. Where the policy keeps pushes to publishers, its
+ * key has to be one of theirs; otherwise any member may push.
+ */
+export function openPush(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Push> {
+  const push = open(PUSH, authority.fleet, bytes)
+  assertOwnWord(push, push.body.node)
+  const { node } = checkCertificate(authority, push.body.certificate, now)
+  if (node !== push.body.node) throw new FleetError('unauthorized', 'the push carries the certificate of another node')
+  assertMayPush(authority, node)
+  assertNotFromTheFuture({ ...push, clock: push.body.at }, now)
+  return push
+}
+
+/** Throws `unauthorized` when the policy does not let this node take pushes. */
+export function assertMayPush(authority: Authority, node: NodeId): void {
+  if (authority.policy.pushes !== 'publishers') return
+  const key = keyOf(node)
+  if (key === undefined || !authority.policy.publishers.includes(key))
+    throw new FleetError(
+      'unauthorized',
+      `the policy lets publishers alone push, and the key of node ${node} is none of theirs`,
+    )
 }
 
 /** True when a key that this image is endorsed with may publish images. */

@@ -33,6 +33,13 @@ export const LIMITS = {
   /** Events that an event names as before it: exact while no more of them were fired at once. */
   eventAfter: 16,
   manifest: 64 * 1024,
+  /** Blobs of an image of kind `oci`: about 72 bytes of manifest each. */
+  blobs: 512,
+  /** One push: two references, four digests and a certificate. */
+  push: 8 * 1024,
+  /** Pushes that are kept, the newest of all and of each node. */
+  pushes: 8192,
+  pushesOfNode: 4096,
   /** 40 bytes a chunk: about 170 GiB of image. */
   chunkIndex: 128 * 1024 * 1024,
   roster: 4096,

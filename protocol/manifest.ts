@@ -7,7 +7,7 @@ import { sha256 } from './keys.ts'
 import { LIMITS } from './limits.ts'
 import { check } from './schema.ts'
 import type { StatementKind } from './statement.ts'
-import { digest, label } from './statements/fields.ts'
+import { digest, label, repository, tag } from './statements/fields.ts'
 
 const text = z.string().max(512)
 
@@ -21,14 +21,27 @@ export const provenanceSchema = z.strictObject({
 })
 export type Provenance = z.infer<typeof provenanceSchema>
 
+/** What an image is called: a label, or the repository that it was pushed to. */
+export const imageName = z.union([label, repository])
+/** A label, or a tag; `sha256-HEX` for what was pushed by its digest alone. */
+export const imageVersion = z.union([label, tag])
+
+/** One object of an image of kind `oci`, as its SHA-256 and its size in bytes. */
+export const blobSchema = z.tuple([digest, z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)])
+
 /** What an image is. Its name is the SHA-256 of these bytes. It holds no time and no signature; see Endorsement. */
 export const manifestSchema = z.object({
   format: z.literal(1),
-  name: label,
-  version: label,
-  /** `tree`: a directory as a canonical tar. `file`: any blob. */
-  kind: z.enum(['tree', 'file']),
-  /** Bytes of the content: of the tar, or of the file. */
+  name: imageName,
+  version: imageVersion,
+  /** `tree`: a directory as a canonical tar. `file`: any blob. `oci`: what was pushed to a registry, to the byte. */
+  kind: z.enum(['tree', 'file', 'oci']),
+  /**
+   * Kind `oci` alone: the objects that its content consists of, one behind the other and each cut into chunks by itself, so that
+   * an object has the same chunks in every image. The first is the one that was pushed: a manifest or an index.
+   */
+  blobs: z.array(blobSchema).min(1).max(LIMITS.blobs).optional(),
+  /** Bytes of the content: of the tar, of the file, or of all blobs. */
   size: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER),
   chunks: z.number().int().nonnegative(),
   /** Digest of the chunk index. */
@@ -64,6 +77,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
     name: manifest.name,
     version: manifest.version,
     kind: manifest.kind,
+    ...(manifest.blobs === undefined ? {} : { blobs: manifest.blobs }),
     size: manifest.size,
     chunks: manifest.chunks,
     index: manifest.index,
@@ -87,9 +101,18 @@ export function openManifest(bytes: Uint8Array, expected: Digest): Manifest {
   if (actual !== expected)
     throw new FleetError('corrupt', `manifest ${expected.slice(0, 12)} has digest ${actual.slice(0, 12)}`)
   const parsed = check(manifestSchema, decode(bytes, LIMITS.manifest))
-  if (!parsed.success)
+  if (!parsed.success || !hasItsBlobs(parsed.data))
     throw new FleetError('corrupt', `image ${expected.slice(0, 12)}: not a manifest that this version understands`)
   return parsed.data
+}
+
+/** Kind `oci` has blobs, each once, that add up to its size; no other kind has any. */
+function hasItsBlobs({ kind, blobs, size }: Manifest): boolean {
+  if (kind !== 'oci' || blobs === undefined) return kind !== 'oci' && blobs === undefined
+  return (
+    new Set(blobs.map(([name]) => name)).size === blobs.length &&
+    blobs.reduce((sum, [, length]) => sum + length, 0) === size
+  )
 }
 
 /** One chunk of an image's content: SHA-256 and length, in order. */

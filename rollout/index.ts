@@ -4,5 +4,6 @@
 
 export * from './images/index.ts'
 export * from './ledger/index.ts'
+export * from './pushes/index.ts'
 export * from './replacement/index.ts'
 export * from './swarm/index.ts'

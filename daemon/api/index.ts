@@ -1,4 +1,6 @@
 // The daemon's local API: HTTP and JSON on a socket of its own or on loopback. It knows no part of the daemon but
 // `FleetService`, which the composition root implements; a handler checks what came in, asks, and answers.
 export { type Api, type ApiInit, createApi } from './api.ts'
+export { assertNotFromAPage } from './guard.ts'
+export { listen } from './listen.ts'
 export type { FleetService } from './service.ts'

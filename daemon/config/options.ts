@@ -115,6 +115,12 @@ export const OPTIONS = {
       help: 'file, mode 0600, with the token that Serf clients have to show (-rpc-auth); needed for any address but loopback',
     },
     {
+      key: 'oci',
+      flags: '--oci <host:port>',
+      kind: 'text',
+      help: 'a registry for podman, containerd, skopeo and their like, on loopback (default: off; 127.0.0.1:5000 is usual)',
+    },
+    {
       key: 'logLevel',
       flags: '--log-level <level>',
       kind: 'text',
@@ -136,7 +142,6 @@ export const NOT_AVAILABLE: readonly string[] = [
   'apiTokenFile',
   'web',
   'dns',
-  'oci',
   'fleetlock',
   'uploadLimit',
   'downloadLimit',

@@ -62,6 +62,13 @@ const serfAddress = z
   .string()
   .refine(text => endpoint(text) !== undefined && !text.startsWith('/'), 'expected HOST:PORT or [IPV6]:PORT')
 
+const ociAddress = z
+  .string()
+  .refine(
+    isLoopback,
+    'expected HOST:PORT on loopback: whoever reaches the registry may push, and this version has neither TLS nor passwords for it',
+  )
+
 const { name, class: nodeClass, zone, group, tags } = recordSchema.shape
 
 /** What a node is labelled with when nobody says otherwise; an invite may then decide. */
@@ -117,6 +124,7 @@ export const configSchema = z.strictObject({
   api: z.array(apiAddress).min(1).max(16).optional(),
   serfRpc: serfAddress.optional(),
   serfRpcAuthFile: z.string().min(1).optional(),
+  oci: ociAddress.optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   logFormat: z.enum(['json', 'pretty']).default(() => (process.stderr.isTTY ? 'pretty' : 'json')),
   layers: z

@@ -27,19 +27,21 @@ export interface DownloadInit {
   readonly now: () => Millis
   readonly random: Random
   readonly log: Logger
+  /** Which chunks are to be brought in; all of them where it is left out. */
+  readonly wanted?: (index: number) => boolean
   /** A chunk is verified and on disk: others may have it. */
   stored(index: number): void
   progressed(progress: { done: number; total: number; peers: number }): void
 }
 
-/** Brings in what is missing of an image. Resolves when all of it is verified and on disk; goes on for as long as it takes. Rejects on `no-space` and when it is cancelled. */
+/** Brings in what is missing of an image, or what is wanted of that. Resolves when all of it is verified and on disk; goes on for as long as it takes. Rejects on `no-space` and when it is cancelled. */
 export function download(init: DownloadInit, signal: AbortSignal): Promise<void> {
-  const { image, store, network, traffic, log } = init
+  const { image, store, network, traffic, log, wanted = () => true } = init
   const { digest, index } = image
   const swarm = createSwarm({
     self: network.self,
     chunks: index,
-    have: at => store.has(index[at]!.digest),
+    have: at => !wanted(at) || store.has(index[at]!.digest),
     random: init.random,
   })
   const channels = new Map<NodeId, Channel>()

@@ -19,6 +19,7 @@ import {
   type ImageStore,
   type StoredImage,
   unpackFile,
+  unpackLayout,
   unpackTree,
 } from '../../rollout/index.ts'
 import type { Network } from '../network/index.ts'
@@ -38,6 +39,8 @@ import {
 const DESCRIBE_TIMEOUT = 5_000
 /** How long to wait before asking again who has an image that nobody has offered yet. Milliseconds. */
 const SEEK_AGAIN = 500
+/** How long a part of an image is waited for while nothing of it comes. Milliseconds. */
+const PART_STALL = 30_000
 
 export interface FetchProgress {
   /** Bytes that are verified and on disk. */
@@ -63,6 +66,13 @@ export interface Images {
     image: Digest,
     options: { signal: AbortSignal; onProgress?: (progress: FetchProgress) => void },
   ): Promise<StoredImage>
+  /** Learns what an image is from those who have it: its manifest and its index, and none of its chunks. */
+  learn(image: Digest, signal: AbortSignal): Promise<StoredImage>
+  /**
+   * Brings in the chunks `from` up to, but without, `to` of an image that is known here. Callers for the same chunks share one transfer.
+   * Throws `unavailable` when none has come for half a minute.
+   */
+  fetchPart(image: StoredImage, part: { from: number; to: number }, signal: AbortSignal): Promise<void>
   /** How many of an image's chunks are here. */
   heldChunks(image: StoredImage): number
   /** Reads and hashes every chunk. Damaged ones are removed. */
@@ -88,6 +98,8 @@ export interface ImagesInit {
   readonly providers: (image: Digest) => readonly NodeId[]
   /** True when a publisher of this fleet has signed the image. */
   readonly endorsed: (image: Digest, endorsement: Uint8Array) => boolean
+  /** True when this image may be here without an endorsement: it was pushed to a registry of this fleet. */
+  readonly vouched: (image: Digest) => boolean
   readonly onHoldings: () => void
 }
 
@@ -102,17 +114,18 @@ export function createImages(init: ImagesInit): Images {
   const { store, network, log } = init
   const traffic = createTraffic()
   const uploads = new Set<Upload>()
-  const transfers = new Map<Digest, Transfer>()
+  const transfers = new Map<string, Transfer>()
   const stopping = new AbortController()
 
   network.serve(SERVICE.describe, async (_from, body) => {
     const { image: digest, part } = decodeQuestion(body)
     const image = store.image(digest)
-    const bytes = image?.endorsement === undefined ? undefined : await store.bytesOf(digest)
+    const told = image !== undefined && (image.endorsement !== undefined || init.vouched(digest))
+    const bytes = told ? await store.bytesOf(digest) : undefined
     if (bytes === undefined) throw new FleetError('not-found', 'this node does not have that image')
     return encodeDescription({
       manifest: bytes.manifest,
-      endorsement: image!.endorsement!,
+      endorsement: image!.endorsement ?? new Uint8Array(),
       part: bytes.index.subarray(part * PART, (part + 1) * PART),
     })
   })
@@ -138,7 +151,8 @@ export function createImages(init: ImagesInit): Images {
       )
     const { manifest: manifestBytes, endorsement, part: first } = await ask(0)
     const manifest: Manifest = openManifest(manifestBytes, digest)
-    if (!init.endorsed(digest, endorsement))
+    const endorsed = init.endorsed(digest, endorsement)
+    if (!endorsed && !init.vouched(digest))
       throw new FleetError(
         'unauthorized',
         `image ${manifest.name}:${manifest.version} is not signed by a publisher of this fleet`,
@@ -148,7 +162,7 @@ export function createImages(init: ImagesInit): Images {
     const index = Buffer.concat(parts)
     openIndex(index, manifest)
     await store.addImage(digest, manifestBytes, index)
-    await store.endorse(digest, endorsement)
+    if (endorsed) await store.endorse(digest, endorsement)
     init.onHoldings()
     return store.image(digest)!
   }
@@ -156,7 +170,7 @@ export function createImages(init: ImagesInit): Images {
   const find = async (digest: Digest, signal: AbortSignal): Promise<StoredImage> => {
     for (let trouble = ''; ; ) {
       const known = store.image(digest)
-      if (known?.endorsement !== undefined) return known
+      if (known !== undefined && (known.endorsement !== undefined || init.vouched(digest))) return known
       for (const peer of init.random.shuffle(init.providers(digest).filter(provider => provider !== network.self))) {
         try {
           return await describe(peer, digest, signal)
@@ -174,6 +188,20 @@ export function createImages(init: ImagesInit): Images {
       await pause(SEEK_AGAIN, signal)
     }
   }
+
+  const swarmOf = (image: StoredImage) => ({
+    image,
+    store,
+    network,
+    traffic,
+    providers: init.providers,
+    now: init.now,
+    random: init.random,
+    log,
+    stored(index: number) {
+      for (const upload of uploads) if (upload.image === image.digest) upload.tell(index)
+    },
+  })
 
   const transfer = async (
     digest: Digest,
@@ -196,25 +224,39 @@ export function createImages(init: ImagesInit): Images {
       for (const listener of listeners) listener(progress)
     }
     tell(reused, 0)
-    await download(
-      {
-        image,
-        store,
-        network,
-        traffic,
-        providers: init.providers,
-        now: init.now,
-        random: init.random,
-        log,
-        stored(index) {
-          for (const upload of uploads) if (upload.image === digest) upload.tell(index)
-        },
-        progressed: ({ done, peers }) => tell(done, peers),
-      },
-      signal,
-    )
+    await download({ ...swarmOf(image), progressed: ({ done, peers }) => tell(done, peers) }, signal)
     tell(image.manifest.size, 0)
     return image
+  }
+
+  /** One transfer for all who ask for the same. The last one to lose interest ends it. */
+  const share = (
+    what: string,
+    signal: AbortSignal,
+    onProgress: ((progress: FetchProgress) => void) | undefined,
+    begin: (listeners: Transfer['listeners'], signal: AbortSignal) => Promise<StoredImage>,
+  ): Promise<StoredImage> => {
+    let running = transfers.get(what)
+    if (running === undefined) {
+      const abort = new AbortController()
+      const listeners: Transfer['listeners'] = new Set()
+      const promise = begin(listeners, AbortSignal.any([abort.signal, stopping.signal])).finally(() => {
+        if (transfers.get(what)?.promise === promise) transfers.delete(what)
+      })
+      promise.catch(() => undefined) // each caller has its own copy of the outcome
+      running = { promise, abort, listeners, users: 0 }
+      transfers.set(what, running)
+    }
+    const mine = running
+    mine.users += 1
+    if (onProgress !== undefined) mine.listeners.add(onProgress)
+    return untilAborted(mine.promise, signal).finally(() => {
+      mine.users -= 1
+      if (onProgress !== undefined) mine.listeners.delete(onProgress)
+      if (mine.users > 0) return
+      mine.abort.abort()
+      if (transfers.get(what) === mine) transfers.delete(what)
+    })
   }
 
   const images: Images = {
@@ -255,25 +297,29 @@ export function createImages(init: ImagesInit): Images {
       return found[0]!
     },
     fetch(digest, { signal, onProgress }) {
-      let running = transfers.get(digest)
-      if (running === undefined) {
-        const abort = new AbortController()
-        const listeners: Transfer['listeners'] = new Set()
-        const promise = transfer(digest, listeners, AbortSignal.any([abort.signal, stopping.signal])).finally(() =>
-          transfers.delete(digest),
-        )
-        promise.catch(() => undefined) // each caller has its own copy of the outcome
-        running = { promise, abort, listeners, users: 0 }
-        transfers.set(digest, running)
-      }
-      const mine = running
-      mine.users += 1
-      if (onProgress !== undefined) mine.listeners.add(onProgress)
-      return untilAborted(mine.promise, signal).finally(() => {
-        mine.users -= 1
-        if (onProgress !== undefined) mine.listeners.delete(onProgress)
-        // The last one to lose interest ends the transfer.
-        if (mine.users === 0) mine.abort.abort()
+      return share(digest, signal, onProgress, (listeners, ended) => transfer(digest, listeners, ended))
+    },
+    learn: (digest, signal) => find(digest, AbortSignal.any([signal, stopping.signal])),
+    async fetchPart(image, { from, to }, signal) {
+      await share(`${image.digest}/${from}-${to}`, signal, undefined, async (_, ended) => {
+        const wanted = (index: number): boolean => index >= from && index < to
+        const stalled = new AbortController()
+        const timer = setTimeout(() => stalled.abort(), PART_STALL)
+        const either = AbortSignal.any([ended, stalled.signal])
+        try {
+          await download({ ...swarmOf(image), wanted, progressed: () => timer.refresh() }, either)
+        } catch (error) {
+          if (!stalled.signal.aborted) throw error
+          const { name, version } = image.manifest
+          throw new FleetError(
+            'unavailable',
+            `no member that can be reached has what is missing here of image ${name}:${version}`,
+            { cause: error },
+          )
+        } finally {
+          clearTimeout(timer)
+        }
+        return image
       })
     },
     heldChunks: image => image.index.reduce((sum, ref) => sum + Number(store.has(ref.digest)), 0),
@@ -300,14 +346,17 @@ export function createImages(init: ImagesInit): Images {
     async unpack(digest, directory, signal) {
       const image = store.image(digest)
       if (image === undefined) throw new FleetError('not-found', `no image ${digest.slice(0, 12)} here`)
-      const unpack = image.manifest.kind === 'tree' ? unpackTree : unpackFile
+      const { kind } = image.manifest
+      if (kind === 'oci') return unpackLayout(store, image, directory, signal)
+      const unpack = kind === 'tree' ? unpackTree : unpackFile
       await unpack(contentOf(store, digest), directory, signal)
     },
-    holdings: () =>
-      store
-        .images()
-        .filter(image => image.endorsement !== undefined)
-        .map(image => image.digest),
+    holdings: () => {
+      const all = store.images()
+      const pushed = all.filter(image => image.endorsement === undefined && init.vouched(image.digest))
+      // Those that a publisher signed come last, where the newest are looked for.
+      return [...pushed, ...all.filter(image => image.endorsement !== undefined)].map(image => image.digest)
+    },
     async stop() {
       stopping.abort()
       for (const upload of uploads) upload.close()

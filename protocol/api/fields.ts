@@ -15,7 +15,7 @@ export const toDocument = (bytes: Uint8Array): string => Buffer.from(bytes).toSt
 export const statementOf = (max: number) => z.strictObject({ statement: document(max) })
 
 /** How people name an image: `name:version`, a digest, or the first digits of one. */
-export const imageRef = z.string().regex(/^[A-Za-z0-9._:-]{1,257}$/, 'expected name:version or a digest')
+export const imageRef = z.string().regex(/^[A-Za-z0-9._:/-]{1,257}$/, 'expected name:version or a digest')
 
 /** How a person names a node: a name, an id, or the beginning of one. */
 export const nodeRef = z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, 'expected the name or the id of a node')

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { manifestSchema, provenanceSchema } from '../manifest.ts'
+import { imageName, imageVersion, manifestSchema, provenanceSchema } from '../manifest.ts'
 import { counter, digest, label, nodeId, publicKey } from '../statements/fields.ts'
 import { list } from './fields.ts'
 
@@ -11,7 +11,8 @@ export const buildSchema = z.strictObject({
   path: z.string().max(4096).startsWith('/', 'expected an absolute path'),
   name: label,
   version: label,
-  kind: imageKind,
+  /** Kind `oci` is not built but pushed to the registry (`--oci`). */
+  kind: imageKind.exclude(['oci']),
   labels: manifestSchema.shape.labels.default({}),
   provenance: provenanceSchema.default({}),
 })
@@ -23,8 +24,8 @@ export type Progress = z.infer<typeof progressSchema>
 
 export const builtSchema = z.object({
   digest,
-  name: label,
-  version: label,
+  name: imageName,
+  version: imageVersion,
   /** Bytes. */
   size: counter,
   chunks: counter,
@@ -35,8 +36,8 @@ export type Built = z.infer<typeof builtSchema>
 
 export const imageSchema = z.object({
   digest,
-  name: label,
-  version: label,
+  name: imageName,
+  version: imageVersion,
   kind: imageKind,
   /** Bytes. */
   size: counter,

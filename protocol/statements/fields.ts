@@ -36,6 +36,18 @@ export const label = z
   .string()
   .max(LIMITS.name)
   .regex(/^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/, 'expected letters, digits, dot, dash or underscore')
+/** A repository of a registry as the OCI distribution-spec has it ("Pulling manifests"), and no longer than other names here. */
+export const repository = z
+  .string()
+  .max(LIMITS.name)
+  .regex(
+    /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/,
+    'expected a repository: lower-case letters and digits, parted by dot, dash, underscore or slash',
+  )
+/** A tag of the OCI distribution-spec. */
+export const tag = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/, 'expected a tag')
+/** A tag, or a digest as registries write it. */
+export const reference = z.union([tag, z.string().regex(/^sha256:[0-9a-f]{64}$/, 'expected a tag or a digest')])
 export const reason = z.string().max(1024)
 export const tags = z
   .record(

@@ -28,6 +28,8 @@ export const policySchema = z.object({
   threshold: z.number().int().min(1).max(16),
   /** Keys that may endorse images. */
   publishers: z.array(publicKey).max(64),
+  /** Whose registry (`--oci`) takes pushes: that of any member, which is what absence means, or of those alone whose node key is a publisher's. */
+  pushes: z.enum(['members', 'publishers']).optional(),
   /** Budgets by group; `*` holds for groups that are not named. */
   groups: recordOf(z.union([label, z.literal('*')]), groupSchema, 1024),
   /** Distinguishes fleets that were made from the same keys. */

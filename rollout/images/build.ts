@@ -19,7 +19,7 @@ export interface BuildRequest {
   readonly path: string
   readonly name: string
   readonly version: string
-  readonly kind: Manifest['kind']
+  readonly kind: Exclude<Manifest['kind'], 'oci'>
   readonly labels: Manifest['labels']
   readonly provenance: Manifest['provenance']
 }
@@ -55,6 +55,42 @@ export async function buildImage(
     kind === 'tree'
       ? tarOf(path, options.signal)
       : createReadStream(path, { highWaterMark: 1024 * 1024, signal: options.signal })
+  const { refs, size, newChunks } = await storeContent(store, input, options)
+  const index = encodeIndex(refs)
+  const manifest: Manifest = {
+    format: 1,
+    name: request.name,
+    version: request.version,
+    kind,
+    size,
+    chunks: refs.length,
+    index: sha256(index),
+    labels: request.labels,
+    provenance: request.provenance,
+    requires: {},
+    barrier: false,
+    reversible: true,
+  }
+  const bytes = encodeManifest(manifest)
+  const digest = sha256(bytes)
+  await store.addImage(digest, bytes, index)
+  return { digest, manifest, newChunks }
+}
+
+/** Content that is in the store. */
+export interface Stored {
+  readonly refs: readonly ChunkRef[]
+  readonly size: number
+  /** Chunks that the store did not have before. */
+  readonly newChunks: number
+}
+
+/** Cuts what comes into chunks and stores them. On disk when it resolves. */
+export async function storeContent(
+  store: ImageStore,
+  input: AsyncIterable<Uint8Array>,
+  options: { signal: AbortSignal; onProgress?: (bytes: number) => void },
+): Promise<Stored> {
   const refs: ChunkRef[] = []
   const writing = new Set<Promise<void>>()
   let newChunks = 0
@@ -79,25 +115,7 @@ export async function buildImage(
     await Promise.allSettled(writing)
     throw toFleetError(error)
   }
-  const index = encodeIndex(refs)
-  const manifest: Manifest = {
-    format: 1,
-    name: request.name,
-    version: request.version,
-    kind,
-    size,
-    chunks: refs.length,
-    index: sha256(index),
-    labels: request.labels,
-    provenance: request.provenance,
-    requires: {},
-    barrier: false,
-    reversible: true,
-  }
-  const bytes = encodeManifest(manifest)
-  const digest = sha256(bytes)
-  await store.addImage(digest, bytes, index)
-  return { digest, manifest, newChunks }
+  return { refs, size, newChunks }
 }
 
 /** The content of an image from its chunks, in order. Throws `not-found` at a chunk that is not here. */

@@ -1,4 +1,6 @@
-export { type BuildRequest, type Built, buildImage, contentOf } from './build.ts'
+export { type BuildRequest, type Built, buildImage, contentOf, storeContent } from './build.ts'
+export { addOciImage, type Blob, type Span, spansOf, unpackLayout } from './oci.ts'
+export { type Descriptor, MAX_DOCUMENT, MEDIA_TYPE, type OciDocument, parseDocument } from './oci-document.ts'
 export {
   type ImageStore,
   type Metadata,

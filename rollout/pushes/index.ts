@@ -1,0 +1,2 @@
+export { keepersOf } from './keepers.ts'
+export { createRegister, type Register } from './register.ts'
