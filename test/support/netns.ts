@@ -52,6 +52,8 @@ export interface Host {
   lose(percent: number): void
   /** Bits per second that leave an interface, as `2mbit`. */
   rate(iface: string, rate: string): void
+  /** Bits per second that leave an interface, and that come in: a host's whole link. */
+  rateBothWays(iface: string, rate: string): void
   /** Ends what `deafTo`, `drop` and `lose` began. */
   hearAll(): void
 }
@@ -126,22 +128,12 @@ export function createWorld(): World {
         },
         drop: match => table(`${match} drop`),
         lose: percent => table(`iifname != "lo" numgen random mod 100 < ${percent} drop`),
-        rate: (iface, rate) =>
-          void run(
-            'tc',
-            'qdisc',
-            'replace',
-            'dev',
-            iface,
-            'root',
-            'tbf',
-            'rate',
-            rate,
-            'burst',
-            '32kb',
-            'latency',
-            '400ms',
-          ),
+        rate: (iface, rate) => shape(own, iface, rate),
+        rateBothWays(iface, rate) {
+          const { lan, port } = cables.get(`${name} ${iface}`)!
+          shape(own, iface, rate)
+          shape(lan.space, port, rate)
+        },
         hearAll: () => void run('nft', 'add table inet faults; delete table inet faults'),
       }
     },
@@ -151,6 +143,12 @@ export function createWorld(): World {
 
 function ip(...args: readonly string[]): void {
   execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+}
+
+/** A token bucket on what leaves this device of this namespace: tc-tbf(8). */
+function shape(space: string, device: string, rate: string): void {
+  const bucket = ['tbf', 'rate', rate, 'burst', '32kb', 'latency', '400ms']
+  execFileSync('ip', ['netns', 'exec', space, 'tc', 'qdisc', 'replace', 'dev', device, 'root', ...bucket])
 }
 
 /** Deletes a namespace after ending its processes, by their ids. */
