@@ -2,10 +2,16 @@
 // `--install` first installs the dependencies where the checkout has none.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
-import { relative, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 
 const FROM_COMMONJS =
   "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);"
+
+/**
+ * What few daemons need stays outside their bundle: the source, and the file beside the daemon that it becomes.
+ * @type {Record<string, string>}
+ */
+const APART = { 'daemon/network/relay/library.ts': 'fleetd-relay.js' }
 
 if (import.meta.filename === process.argv[1]) {
   if (process.argv.includes('--install') && !existsSync('node_modules/.package-lock.json')) {
@@ -18,7 +24,7 @@ if (import.meta.filename === process.argv[1]) {
 }
 
 /**
- * Bundles the daemon. `instead` replaces modules: paths of this project as imported, with what is bundled in their place. Tests make
+ * Bundles the daemon, and beside it what it loads when needed. `instead` replaces modules: paths of this project as imported, with what is bundled in their place. Tests make
  * misbehaving daemons so.
  * @param {string} outfile
  * @param {Record<string, string>} [instead]
@@ -41,8 +47,10 @@ export async function bundleDaemon(outfile, instead = {}) {
       {
         name: 'instead',
         setup({ onResolve }) {
-          onResolve({ filter: /^\./ }, ({ path, resolveDir, importer }) => {
-            const other = instead[relative('.', resolve(resolveDir, path))]
+          onResolve({ filter: /^\./ }, ({ path, resolveDir, importer, kind }) => {
+            const source = relative('.', resolve(resolveDir, path))
+            if (kind === 'dynamic-import' && source in APART) return { path: `./${APART[source]}`, external: true }
+            const other = instead[source]
             return other === undefined || importer === resolve(other) ? undefined : { path: resolve(other) }
           })
         },
@@ -50,6 +58,14 @@ export async function bundleDaemon(outfile, instead = {}) {
     ],
   })
   chmodSync(outfile, 0o755)
+  for (const [source, name] of Object.entries(APART))
+    await build({
+      ...common(),
+      entryPoints: [source],
+      outfile: join(dirname(outfile), name),
+      format: 'esm',
+      banner: { js: FROM_COMMONJS },
+    })
 }
 
 /**

@@ -36,7 +36,7 @@ import type { LogTap } from './log.ts'
 import { createMemberWords } from './member-words.ts'
 import { createMembers, decodeDocument, encodeDocument, type Members } from './members/index.ts'
 import { createMetrics } from './metrics.ts'
-import { createLibp2pNetwork, type Network, parseAddress } from './network/index.ts'
+import { addressed, createLibp2pNetwork, type Network, parseAddress } from './network/index.ts'
 import type { Registry } from './oci/index.ts'
 import { operatorKey } from './operator-key.ts'
 import { createKeeper, createPushes, type Keeper, type Pushes } from './pushes/index.ts'
@@ -136,6 +136,7 @@ export async function startFleetd(
     advertise: config.advertise,
     mdns: config.mdns,
     lanOnly: config.lanOnly,
+    relay: config.relay,
     admission: trust,
     log,
   })
@@ -169,7 +170,8 @@ export async function startFleetd(
   const store = await openStore(dataDir.path, dataDir.db)
   const images: Images = createImages({
     store,
-    network,
+    // A provider need be no neighbour of ours, nor somebody whom we can dial.
+    network: addressed(network, node => members?.find(node)?.addresses ?? []),
     now,
     random,
     log,

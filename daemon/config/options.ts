@@ -73,6 +73,13 @@ export const OPTIONS = {
       kind: 'switch',
       help: 'never dial, accept or advertise anything but private and link-local addresses',
     },
+    {
+      key: 'relay',
+      flags: '--relay',
+      kind: 'switch',
+      help: 'carry connections between members of which one cannot be dialled, and be reached so (default; never with --lan-only)',
+    },
+    { key: 'relay', flags: '--no-relay', kind: 'switch', help: 'do not' },
     { key: 'profile', flags: '--profile <profile>', kind: 'text', help: 'timing: lan, wan or local (default: lan)' },
   ],
   'Event handlers': [

@@ -110,6 +110,7 @@ export const configSchema = z.strictObject({
   tag: tags.default({}),
   mdns: z.boolean().default(true),
   lanOnly: z.boolean().default(false),
+  relay: z.boolean().default(true),
   profile: z.enum(['lan', 'wan', 'local']).default('lan'),
   eventHandler: z
     .array(handlerSpec)

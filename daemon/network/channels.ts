@@ -34,7 +34,7 @@ export function acceptFrom(
 export async function openOver(session: Session, service: string, signal: AbortSignal): Promise<Channel> {
   let stream: Stream | undefined
   try {
-    stream = await session.connection.newStream(CHANNEL_PROTOCOL, { signal })
+    stream = await session.connection.newStream(CHANNEL_PROTOCOL, { signal, runOnLimitedConnection: true })
     const over = frames(stream, LIMITS.channelFrame)
     await over.send(Buffer.from(service))
     return channelOver(session.peer, over)

@@ -4,6 +4,7 @@ import type { Libp2p } from 'libp2p'
 import { type Address, LIMITS, type NodeId } from '../../protocol/index.ts'
 import { addressOf, type Endpoint, endpointOf, isLocalHost, resolveEndpoint } from './address.ts'
 import { DialError, type DialFailure } from './network.ts'
+import { parseRelayed, type RelayedAddress } from './relay/index.ts'
 import type { Session, Sessions } from './sessions.ts'
 
 /** How long one address may take, connection and admission together. */
@@ -15,11 +16,13 @@ interface Dialer {
   readonly libp2p: Libp2p
   readonly sessions: Sessions
   readonly lanOnly: boolean
+  /** Connects to a node through a relay; undefined where relays are not used. */
+  readonly through: ((node: NodeId, via: RelayedAddress, signal: AbortSignal) => Promise<Connection>) | undefined
 }
 
 /**
  * Connects to whoever of `addresses` answers first, and resolves once it is admitted. With `node` given, anybody else
- * counts as a stranger. Addresses are tried one after another, each with a small head start. Rejects with DialError.
+ * counts as a stranger. Addresses are tried one after another, each with a small head start, and relays after all others. Rejects with DialError.
  */
 export async function dial(
   dialer: Dialer,
@@ -27,8 +30,11 @@ export async function dial(
   addresses: readonly Address[],
   signal: AbortSignal,
 ): Promise<Session> {
-  const endpoints = await untilAborted(usableEndpoints(addresses.slice(0, LIMITS.addresses), dialer.lanOnly), signal)
-  if (endpoints.length === 0) {
+  const given = addresses.slice(0, LIMITS.addresses)
+  const endpoints = await untilAborted(usableEndpoints(given, dialer.lanOnly), signal)
+  const relays =
+    node === undefined || dialer.through === undefined ? [] : given.flatMap(each => parseRelayed(each) ?? [])
+  if (endpoints.length + relays.length === 0) {
     const why = addresses.length === 0 ? 'no address is known' : `none of ${addresses.join(', ')} can be used`
     const rule = dialer.lanOnly ? ' (--lan-only allows private and link-local addresses alone)' : ''
     throw new DialError('unreachable', `cannot dial ${node ?? 'the peer'}: ${why}${rule}`)
@@ -38,9 +44,15 @@ export async function dial(
   signal.addEventListener('abort', abort, { once: true })
   try {
     if (signal.aborted) throw new DialError('aborted', 'the dial was cancelled')
-    return await firstOf(endpoints.map(endpoint => () => attempt(dialer, node, endpoint, race.signal)))
+    return await firstOf([
+      ...endpoints.map(endpoint => () => attempt(dialer, node, directly(dialer, endpoint), race.signal)),
+      ...relays.map(via => () => attempt(dialer, node, relayed(dialer, node!, via), race.signal)),
+    ])
   } catch (error) {
     if (signal.aborted) throw new DialError('aborted', 'the dial was cancelled', { cause: error })
+    // Who needs relays is not dialled at its own addresses by everybody, and on our LAN they may be another host's.
+    if (relays.length > 0 && error instanceof DialError && error.failure === 'refused')
+      throw new DialError('unreachable', error.message, { cause: error })
     throw error
   } finally {
     signal.removeEventListener('abort', abort)
@@ -87,19 +99,33 @@ function verdict(failures: readonly DialError[]): DialError {
   return new DialError(worst, message, { cause: failures.find(error => error.failure === worst) })
 }
 
+/** One way to a peer. */
+interface Way {
+  readonly address: Address
+  connect(signal: AbortSignal): Promise<Connection>
+}
+
+function directly({ libp2p }: Pick<Dialer, 'libp2p'>, endpoint: Endpoint): Way {
+  const address = addressOf(endpoint)
+  // Without the peer's id in the address, because libp2p would join dials of one peer and try them one by one.
+  return { address, connect: signal => libp2p.dial(multiaddr(address), { signal, force: true }) }
+}
+
+function relayed({ through }: Dialer, node: NodeId, via: RelayedAddress): Way {
+  return { address: via.at, connect: signal => through!(node, via, signal) }
+}
+
 async function attempt(
-  { libp2p, sessions }: Dialer,
+  { sessions }: Dialer,
   node: NodeId | undefined,
-  endpoint: Endpoint,
+  { address, connect }: Way,
   race: AbortSignal,
 ): Promise<Session> {
   const limit = AbortSignal.timeout(ATTEMPT_TIMEOUT)
   const signal = AbortSignal.any([race, limit])
-  const address = addressOf(endpoint)
   let connection: Connection | undefined
   try {
-    // Without the peer's id in the address, because libp2p would join dials of one peer and try them one by one.
-    connection = await libp2p.dial(multiaddr(address), { signal, force: true })
+    connection = await connect(signal)
     const peer = connection.remotePeer.toString()
     if (node !== undefined && peer !== node) throw new DialError('stranger', `${address} is ${peer}, not ${node}`)
     const [older] = sessions.of(peer as NodeId)
@@ -113,6 +139,28 @@ async function attempt(
     if (limit.aborted) throw new DialError('timeout', `${address} did not answer in ${ATTEMPT_TIMEOUT / 1000} s`)
     throw toDialError(error, address)
   }
+}
+
+/**
+ * Whether `node` itself answers at one of these addresses, whatever connections there are to it: each is dialled anew, and what comes of it
+ * ended at once. Never rejects.
+ */
+export async function answersAt(
+  dialer: Pick<Dialer, 'libp2p' | 'lanOnly'>,
+  node: NodeId,
+  addresses: readonly Address[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  const endpoints = await usableEndpoints(addresses.slice(0, LIMITS.addresses), dialer.lanOnly)
+  const found = endpoints.map(async endpoint => {
+    const connection = await directly(dialer, endpoint).connect(signal)
+    connection.close().catch(error => connection.abort(error))
+    if (connection.remotePeer.toString() !== node) throw new Error('somebody else answers there')
+  })
+  return Promise.any(found).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** What `promise` gives, or DialError `aborted` as soon as `signal` is; the promise itself runs on. */

@@ -73,6 +73,7 @@ export async function createGossip(
     allowedTopics: [...names.keys()],
     maxInboundStreams: 4,
     maxOutboundStreams: 4,
+    runOnLimitedConnection: true,
     maxInboundDataLength: MAX_RPC,
     maxOutboundBufferSize: MAX_OUTBOUND,
     decodeRpcLimits: {

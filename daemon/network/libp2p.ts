@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { type Address, FleetError, type KeyPair, LIMITS, type NodeId, nodeIdOf } from '../../protocol/index.ts'
 import { type Endpoint, endpointOf, isLoopback } from './address.ts'
 import { acceptFrom, openOver } from './channels.ts'
-import { dial, untilAborted, usableEndpoints } from './dial.ts'
+import { answersAt, dial, untilAborted, usableEndpoints } from './dial.ts'
 import { contained, throttled } from './events.ts'
 import { createGossip, type Gossip } from './gossip.ts'
 import { watchInterfaces } from './interfaces.ts'
@@ -14,6 +14,7 @@ import { announce } from './mdns.ts'
 import type { Admission, Channel, Network, NetworkEvents, RequestHandler } from './network.ts'
 import { DialError } from './network.ts'
 import { createNode, listen, type Node, reachableAt } from './node.ts'
+import { type RelayedAddress, type Relaying, startRelaying } from './relay/index.ts'
 import { ask, serveRequests } from './rpc.ts'
 import { createSessions, type Session, type Sessions } from './sessions.ts'
 import { followSockets } from './sockets.ts'
@@ -28,6 +29,8 @@ export interface Libp2pNetworkOptions {
   readonly mdns: boolean
   /** Never dial, accept or advertise anything but private, loopback and link-local addresses. */
   readonly lanOnly: boolean
+  /** Carry connections between other members, and be reached through them where nobody can dial us. Never with `lanOnly`. */
+  readonly relay: boolean
   readonly admission: Admission
   readonly log: Logger
 }
@@ -41,14 +44,15 @@ const HEARD_EVERY = 200
 interface Running {
   readonly node: Node
   bound: readonly Endpoint[]
-  /** Where others can reach us, as last told. */
-  addresses: readonly Address[]
+  /** Where others can dial us, as last told. */
+  direct: readonly Address[]
   /** No interface of this host leads anywhere. */
   cutOff: boolean
   readonly unwatch: () => void
   readonly sessions: Sessions
   readonly links: Links
   readonly events: NetworkEvents
+  readonly relaying: Relaying | undefined
   readonly sweep: NodeJS.Timeout
   /** Of the fleet that we belong to now. */
   presence: Presence | undefined
@@ -101,19 +105,20 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       running = {
         node,
         bound: [],
-        addresses: [],
+        direct: [],
         cutOff: false,
         unwatch,
         sessions,
         links,
         events,
+        relaying: options.relay && !lanOnly ? await relayingOver(node, sessions, events) : undefined,
         sweep,
         presence: undefined,
       }
       // Nobody can come in before we listen, which is therefore last.
       await changePresence(running)
       running.bound = await listen(node, options.listen, log)
-      running.addresses = reachableAt(running.bound, options.advertise, lanOnly)
+      running.direct = reachableAt(running.bound, options.advertise, lanOnly)
     } catch (error) {
       unwatch()
       await stop()
@@ -127,6 +132,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       up(session: Session) {
         linked.set(session.peer, session)
         running?.presence?.gossip.join(session)
+        running?.relaying?.look()
         events.linkUp(session.peer)
       },
       down(session: Session, cause: 'closed' | 'reset') {
@@ -136,6 +142,22 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       },
       frame: events.frame,
     }
+  }
+
+  function relayingOver(node: Node, sessions: Sessions, events: NetworkEvents): Promise<Relaying> {
+    return startRelaying({
+      self,
+      node,
+      sessions,
+      direct,
+      linked: () => linked.values(),
+      request: async (peer, service, body, signal) =>
+        ask(await sessionForCall(peer, { signal }), service, body, signal),
+      serve: (service, handler) => void requestHandlers.set(service, handler),
+      dialBack: (peer, at, signal) => answersAt({ libp2p: node.libp2p, lanOnly }, peer, at, signal),
+      changed: () => events.moved?.(addresses()),
+      log,
+    })
   }
 
   /** Shows us to the fleet that our credentials are of, and to no other. */
@@ -150,7 +172,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       if (fleet === undefined) return
       const gossip = await createGossip(of.node, of.sessions, fleet, of.events.gossip, log)
       const silence = options.mdns
-        ? await announce({ node: of.node, fleet, lanOnly, addresses, discovered: of.events.discovered, log })
+        ? await announce({ node: of.node, fleet, lanOnly, addresses: direct, discovered: of.events.discovered, log })
         : async () => {}
       of.presence = { fleet, gossip, silence }
       for (const session of linked.values()) gossip.join(session)
@@ -166,12 +188,17 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     if (last === undefined) return
     clearInterval(last.sweep)
     last.unwatch()
+    await last.relaying?.stop()
     await Promise.all(last.links.peers().map(peer => last.links.close(peer)))
     await changePresence(last)
     await last.node.libp2p.stop()
   }
 
-  const addresses = (): readonly Address[] => running?.addresses ?? []
+  const direct = (): readonly Address[] => running?.direct ?? []
+
+  function addresses(): readonly Address[] {
+    return [...direct(), ...(running?.relaying?.addresses() ?? [])].slice(0, LIMITS.addresses)
+  }
 
   /** Takes notice of new addresses of this host. One that has lost them all says nothing: nobody would hear it. */
   function move(): void {
@@ -180,10 +207,11 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     const lost = now.length === 0 || now.every(address => isLoopback(endpointOf(address).host))
     const back = running.cutOff && !lost
     running.cutOff = lost
-    if (lost || (now.join() === running.addresses.join() && !back)) return
-    running.addresses = now
+    if (lost || (now.join() === running.direct.join() && !back)) return
+    running.direct = now
     log.info({ addresses: now }, 'this host can be reached at other addresses, or again')
-    running.events.moved?.(now)
+    running.relaying?.look()
+    running.events.moved?.(addresses())
   }
 
   function use(): Running {
@@ -207,13 +235,30 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     if (admission.credentials() === undefined)
       throw new DialError('stranger', 'this daemon belongs to no fleet yet, so nobody would admit it')
     if (node === self) throw new DialError('stranger', 'that is this daemon itself')
-    const attempt = dial({ libp2p: of.node.libp2p, sessions: of.sessions, lanOnly }, node, at, signal)
+    const attempt = dial(
+      { libp2p: of.node.libp2p, sessions: of.sessions, lanOnly, through: through(of) },
+      node,
+      at,
+      signal,
+    )
     if (node === undefined) return attempt
     dialing.set(node, attempt)
     try {
       return await attempt
     } finally {
       dialing.delete(node)
+    }
+  }
+
+  /** How a node is reached through a relay: over a connection to that one, which is made when there is none. */
+  function through(of: Running) {
+    const { relaying } = of
+    if (relaying === undefined) return undefined
+    return async (node: NodeId, via: RelayedAddress, signal: AbortSignal) => {
+      if (via.relay === self)
+        throw new DialError('unreachable', `${node} is reached through this node, and is not here`)
+      await sessionWith(of, via.relay, [via.at], signal)
+      return relaying.dial(node, via, signal)
     }
   }
 

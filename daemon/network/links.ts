@@ -107,7 +107,10 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
   async function openOver(opening: Opening): Promise<void> {
     const { id, session } = opening
     const { peer } = session
-    const stream = await session.connection.newStream(LINK_PROTOCOL, { signal: AbortSignal.timeout(OPEN_TIMEOUT) })
+    const stream = await session.connection.newStream(LINK_PROTOCOL, {
+      signal: AbortSignal.timeout(OPEN_TIMEOUT),
+      runOnLimitedConnection: true,
+    })
     const over = frames(stream, LIMITS.linkFrame)
     // We have no link now, so every one that we ever knew of is dead.
     await over.send(encode([id, know(peer, id)]))

@@ -69,7 +69,7 @@ export async function ask(
   const release = await acquire(session, signal)
   let stream: Stream | undefined
   try {
-    stream = await session.connection.newStream(RPC_PROTOCOL, { signal })
+    stream = await session.connection.newStream(RPC_PROTOCOL, { signal, runOnLimitedConnection: true })
     const over = frames(stream, RPC_FRAME)
     over.send(encodeRequest({ service, body })).catch(() => {}) // a failure shows as a missing response
     void over.end()

@@ -87,6 +87,7 @@ export async function createSessions({ libp2p, self, boot, admission, log, heard
   await libp2p.handle(ADMISSION_PROTOCOL, ({ connection, stream }) => onAdmissionStream(connection, stream), {
     maxInboundStreams: 1,
     maxOutboundStreams: 1,
+    runOnLimitedConnection: true,
   })
 
   function onOpen(connection: Connection): void {
@@ -134,7 +135,12 @@ export async function createSessions({ libp2p, self, boot, admission, log, heard
     entry.begun = true
     try {
       const signal = entry.ended.signal
-      await settle(entry, await entry.connection.newStream(ADMISSION_PROTOCOL, { signal }), us, introduceAsDialer)
+      await settle(
+        entry,
+        await entry.connection.newStream(ADMISSION_PROTOCOL, { signal, runOnLimitedConnection: true }),
+        us,
+        introduceAsDialer,
+      )
     } catch (error) {
       refuse(entry, error)
     }
@@ -239,7 +245,8 @@ export async function createSessions({ libp2p, self, boot, admission, log, heard
             stream.abort(error instanceof Error ? error : new Error(String(error)))
           }
         },
-        limits,
+        // libp2p calls a connection limited that came through a relay. It is one like any other here.
+        { ...limits, runOnLimitedConnection: true },
       ),
     reconsider() {
       for (const entry of [...entries.values()]) {

@@ -62,6 +62,7 @@ describe('where a setting comes from', () => {
       tag: {},
       mdns: true,
       lanOnly: false,
+      relay: true,
       profile: 'lan',
       api: [`unix:${config.dataDir}/fleetd.sock`],
       logLevel: 'info',
@@ -102,6 +103,7 @@ describe('where a setting comes from', () => {
       listen: ['127.0.0.1:0', '[::1]:7000'],
       advertise: ['host.example:7946'],
       lanOnly: true,
+      relay: false,
       profile: 'local',
       eventHandler: [
         {
@@ -121,7 +123,8 @@ describe('where a setting comes from', () => {
       ...['--data-dir', '/srv/fleet', '--name', 'n1', '--class', 'physical', '--zone', 'z1', '--group', 'web'],
       ...['--tag', 'role=db', '--tag', 'rack=7', '--init', '--operator-key', '/root/op.key'],
       ...['--join', '192.0.2.1:7946', '--join', 'fleet1.abc', '--no-mdns', '--listen', '127.0.0.1:0'],
-      ...['--listen', '[::1]:7000', '--advertise', 'host.example:7946', '--lan-only', '--profile', 'local'],
+      ...['--listen', '[::1]:7000', '--advertise', 'host.example:7946', '--lan-only', '--no-relay'],
+      ...['--profile', 'local'],
       ...['--api', 'unix:/run/fleetd.sock', '--api', '127.0.0.1:8000', '--log-level', 'debug', '--log-format', 'json'],
       ...['--event-handler', 'user:deploy,query=./on a,b', '--event-handler', './all'],
       ...['--handler-timeout', '5s', '--handler-concurrency', '3'],
@@ -140,6 +143,7 @@ describe('where a setting comes from', () => {
       FLEETD_LISTEN: '127.0.0.1:0,[::1]:7000',
       FLEETD_ADVERTISE: 'host.example:7946',
       FLEETD_LAN_ONLY: '1',
+      FLEETD_RELAY: '0',
       FLEETD_EVENT_HANDLER: 'user:deploy,query=./on a,b\n./all\n',
       FLEETD_HANDLER_TIMEOUT: '5s',
       FLEETD_HANDLER_CONCURRENCY: '3',

@@ -13,10 +13,14 @@ export interface Libp2pMember {
 /** A started libp2p network on loopback. The caller stops it. */
 export async function libp2pMember(
   fleet: string | undefined,
-  { key = generateKeyPair(), prepare = () => {} }: { key?: KeyPair; prepare?: (network: Network) => void } = {},
+  {
+    key = generateKeyPair(),
+    prepare = () => {},
+    ...options
+  }: { key?: KeyPair; prepare?: (network: Network) => void; advertise?: readonly string[]; relay?: boolean } = {},
 ): Promise<Libp2pMember> {
   const admission = admissionOf(key, fleet)
-  const network = libp2pNetwork(key, admission)
+  const network = libp2pNetwork(key, admission, options)
   const events = recorder()
   prepare(network)
   await network.start(events)
@@ -26,7 +30,7 @@ export async function libp2pMember(
 export function libp2pNetwork(
   key: KeyPair,
   admission: TestAdmission,
-  options: { listen?: readonly string[]; advertise?: readonly string[]; lanOnly?: boolean } = {},
+  options: { listen?: readonly string[]; advertise?: readonly string[]; lanOnly?: boolean; relay?: boolean } = {},
 ): Network {
   return createLibp2pNetwork({
     key,
@@ -35,6 +39,7 @@ export function libp2pNetwork(
     advertise: [],
     mdns: false,
     lanOnly: false,
+    relay: false,
     log: quiet,
     ...options,
   })

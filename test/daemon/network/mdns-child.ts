@@ -8,7 +8,7 @@ import { admissionOf, quiet, recorder } from './support.ts'
 async function create(fleet: string | undefined) {
   const key = generateKeyPair()
   const admission = admissionOf(key, fleet)
-  const options = { listen: ['127.0.0.1:0'], advertise: [], mdns: true, lanOnly: false, log: quiet }
+  const options = { listen: ['127.0.0.1:0'], advertise: [], mdns: true, lanOnly: false, relay: false, log: quiet }
   const network = createLibp2pNetwork({ key, admission, ...options })
   const events = recorder()
   await network.start(events)

@@ -13,6 +13,7 @@ const network = createLibp2pNetwork({
   advertise: [],
   mdns: false,
   lanOnly: false,
+  relay: false,
   log: quiet,
 })
 network.acceptChannels('sink', async channel => {

@@ -31,7 +31,8 @@ import { admissionOf, bytes, SECRET, soon } from './support.ts'
 
 const FLEET = 'fleet-of-the-secret'
 const GOSSIP = ['/meshsub/1.2.0', '/meshsub/1.1.0', '/meshsub/1.0.0', '/floodsub/1.0.0']
-const PROTOCOLS = [LINK_PROTOCOL, RPC_PROTOCOL, CHANNEL_PROTOCOL, ...GOSSIP]
+const RELAY = ['/libp2p/circuit/relay/0.2.0/hop', '/libp2p/circuit/relay/0.2.0/stop']
+const PROTOCOLS = [LINK_PROTOCOL, RPC_PROTOCOL, CHANNEL_PROTOCOL, ...GOSSIP, ...RELAY]
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -93,6 +94,7 @@ async function drain(stream: Stream): Promise<void> {
 
 async function member(): Promise<Libp2pMember> {
   const made = await libp2pMember(FLEET, {
+    relay: true,
     prepare(network) {
       network.serve('secret', () => bytes(`${SECRET} answer`))
       network.acceptChannels('secret', channel => void channel.send(bytes(`${SECRET} frame`)).catch(() => {}))

@@ -38,6 +38,8 @@ export interface Recorder extends NetworkEvents {
   readonly gossiped: { topic: Topic; text: string; from: NodeId }[]
   readonly heardFrom: Set<NodeId>
   readonly found: { peer: NodeId; addresses: readonly Address[] }[]
+  /** The latest of what `moved` told. */
+  addresses: readonly Address[]
   verdict: Verdict
 }
 
@@ -48,6 +50,7 @@ export function recorder(): Recorder {
     gossiped: [],
     heardFrom: new Set(),
     found: [],
+    addresses: [],
     verdict: 'accept',
     linkUp: peer => void events.links.push(`up ${peer}`),
     linkDown: (peer, cause) => void events.links.push(`${cause} ${peer}`),
@@ -58,6 +61,9 @@ export function recorder(): Recorder {
     },
     heard: peer => void events.heardFrom.add(peer),
     discovered: (peer, addresses) => void events.found.push({ peer, addresses }),
+    moved(addresses) {
+      events.addresses = addresses
+    },
   }
   return events
 }
