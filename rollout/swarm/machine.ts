@@ -1,7 +1,11 @@
 import { type ChunkRef, type Millis, millis, type NodeId, type Random, sha256 } from '../../protocol/index.ts'
 
-/** What one peer is asked for at a time: several times the bandwidth-delay product of a fast LAN, and still little to ask anew when it stalls. Bytes. */
+/** The most that one peer is asked for at a time: several times the bandwidth-delay product of a fast LAN, and still little to ask anew when it stalls. Bytes. */
 const WINDOW = 2 * 1024 * 1024
+/** The least, and what is asked of a peer whose rate is not known yet. Bytes. */
+const SMALLEST_WINDOW = 96 * 1024
+/** In between a peer is asked for what it gives in a round trip and this time: more would wait there while another peer could have sent it. Milliseconds. */
+const AHEAD = 250
 /** One request names about this much. Bytes. */
 const BATCH = 1024 * 1024
 /** A peer that was asked and gives nothing for this long is given up (Spegel's users ask for just that, spegel#551). Milliseconds. */
@@ -39,9 +43,19 @@ export type SwarmEffect =
 interface Peer {
   readonly has: Uint8Array
   count: number
-  readonly asked: Set<number>
+  readonly asked: Map<number, Asked>
   askedBytes: number
+  /** How much may be asked of it at a time. Bytes. */
+  window: number
+  /** The shortest that something it was asked for has taken: a round trip, or little more. Milliseconds. */
+  quickest: number
   heardAt: Millis
+}
+
+interface Asked {
+  readonly at: Millis
+  /** What it had been asked for by then and had not sent, this among it. Bytes. */
+  readonly queue: number
 }
 
 export interface Swarm {
@@ -117,7 +131,7 @@ export function createSwarm(init: {
     if (peer === undefined) return
     peers.delete(id)
     count(peer, -1)
-    for (const index of peer.asked) unask(index, id)
+    for (const index of peer.asked.keys()) unask(index, id)
   }
   const unask = (index: number, id: NodeId): void => {
     const set = asked.get(index)
@@ -196,7 +210,7 @@ export function createSwarm(init: {
       const picked: number[] = []
       let bytes = 0
       // Asking in batches keeps requests few; a peer whose window is nearly full waits for room.
-      while (peer.askedBytes + bytes < WINDOW) {
+      while (peer.askedBytes + bytes < peer.window) {
         const index = choose(peer, !impatient)
         if (index === undefined) break
         picked.push(index)
@@ -217,8 +231,8 @@ export function createSwarm(init: {
     let batch: number[] = []
     let bytes = 0
     for (const index of indexes) {
-      peer.asked.add(index)
       peer.askedBytes += chunks[index]!.length
+      peer.asked.set(index, { at: now, queue: peer.askedBytes })
       batch.push(index)
       bytes += chunks[index]!.length
       if (bytes < BATCH) continue
@@ -256,11 +270,23 @@ export function createSwarm(init: {
       if (good && slot[index] !== -1) settle(index)
       return
     }
-    if (peer.asked.delete(index)) peer.askedBytes -= chunks[index]!.length
+    answered(peer, index, now)
     unask(index, id)
     peer.heardAt = now
     if (!good) return ban(id, `chunk ${index} that it sent does not match its digest`)
     if (slot[index] !== -1) settle(index)
+  }
+  const answered = (peer: Peer, index: number, now: Millis): void => {
+    const asked = peer.asked.get(index)
+    if (asked === undefined) return
+    peer.asked.delete(index)
+    peer.askedBytes -= chunks[index]!.length
+    const took = Math.max(1, now - asked.at)
+    peer.quickest = Math.min(peer.quickest, took)
+    // Little's law: what was waiting, over how long it waited, is its rate.
+    const room = (asked.queue / took) * (peer.quickest + AHEAD)
+    const window = peer.window + (room - peer.window) / 4
+    peer.window = Math.min(WINDOW, Math.max(SMALLEST_WINDOW, window))
   }
   const settle = (index: number): void => {
     take(index)
@@ -294,7 +320,15 @@ export function createSwarm(init: {
         forget(input.peer)
         const has = new Uint8Array(Math.ceil(chunks.length / 8))
         has.set(input.has.subarray(0, has.byteLength))
-        const peer: Peer = { has, count: 0, asked: new Set(), askedBytes: 0, heardAt: now }
+        const peer: Peer = {
+          has,
+          count: 0,
+          asked: new Map(),
+          askedBytes: 0,
+          window: SMALLEST_WINDOW,
+          quickest: Number.POSITIVE_INFINITY,
+          heardAt: now,
+        }
         for (let index = 0; index < chunks.length; index++) if (holds(peer, index)) peer.count += 1
         peers.set(input.peer, peer)
         count(peer, 1)
