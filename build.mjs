@@ -39,11 +39,21 @@ export async function bundleDaemon(outfile, instead = {}) {
     // classic-level finds its native prebuild beside its own package.json, so it stays outside the bundle.
     external: ['classic-level'],
     // A daemon is mostly idle: a small nursery, a malloc that gives network buffers back to the system, a collection now and then
-    // (daemon/main.ts) in place of V8's own, and late optimization. Each with its figures in docs/decisions/0007.
+    // (daemon/main.ts) in place of V8's own that moves the heap together, and late optimization with no step before it. Each with its
+    // figures in docs/decisions/0007.
     banner: {
-      js: `#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_TOP_PAD_=16384 node --max-semi-space-size=2 --optimize-for-size --no-memory-reducer --interrupt-budget=2000000 --expose-gc\n${FROM_COMMONJS}`,
+      js: `#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_TOP_PAD_=16384 node --max-semi-space-size=2 --optimize-for-size --no-memory-reducer --interrupt-budget=2000000 --no-sparkplug --compact-on-every-full-gc --expose-gc\n${FROM_COMMONJS}`,
     },
     plugins: [
+      {
+        // zod's messages in every language but English are a tenth of the whole, and never shown.
+        name: 'only-english',
+        setup({ onResolve }) {
+          onResolve({ filter: /\/locales\/index\.js$/ }, ({ resolveDir, importer }) =>
+            /\/zod\/v4\//.test(importer) ? { path: resolve(resolveDir, '../locales/en.js') } : undefined,
+          )
+        },
+      },
       {
         name: 'instead',
         setup({ onResolve }) {

@@ -543,7 +543,7 @@ export async function startFleetd(
   growing = setInterval(tend, GROWTH.every)
 
   const service = createService(fleetd)
-  api = await createApi({ service, log, metrics: createMetrics(fleetd) })
+  api = createApi({ service, log, metrics: createMetrics(fleetd) })
   for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
   serf = await serveSerf({ fleetd, service, eventHandlers: () => settings.eventHandler.map(({ text }) => text) }, log)
   registry = await serveRegistry(config, { store, images, pushes, trust, directory: dataDir.path, log })

@@ -74,7 +74,7 @@ export async function bench(): Promise<Bench> {
   // The API keeps one service for its life; the test changes which fake is behind it.
   let fake = fakeService()
   const service = new Proxy(fake.service, { get: (_, name) => fake.service[name as keyof typeof fake.service] })
-  const api = await createApi({ service, log: pino({ level: 'silent' }) })
+  const api = createApi({ service, log: pino({ level: 'silent' }) })
   const address = await api.listen(`unix:${join(dir, 'api.sock')}`)
 
   const bench: Bench = {

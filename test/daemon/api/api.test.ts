@@ -20,7 +20,7 @@ const log = pino({ level: 'silent' })
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'fleetd-api-'))
   fake = fakeService()
-  api = await createApi({ service: fake.service, log, metrics: new Registry() })
+  api = createApi({ service: fake.service, log, metrics: new Registry() })
 })
 afterEach(async () => {
   await api.close()
@@ -92,7 +92,7 @@ test('a socket that a killed daemon left behind is replaced', async () => {
 
 test('a socket on which a daemon answers is left alone, and the error says so', async () => {
   await api.listen(socket())
-  const second = await createApi({ service: fake.service, log })
+  const second = createApi({ service: fake.service, log })
   await expect(second.listen(socket())).rejects.toMatchObject({
     code: 'conflict',
     message: expect.stringContaining('another daemon'),

@@ -24,7 +24,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 1 })
 async function serve() {
   const folder = mkdtempSync(join(tmpdir(), 'fleetd-fuzz-'))
   const path = join(folder, 'api.sock')
-  const api = await createApi({ service, log: pino({ level: 'silent' }) })
+  const api = createApi({ service, log: pino({ level: 'silent' }) })
   await api.listen(`unix:${path}`)
   return { api, path, folder }
 }

@@ -1,0 +1,135 @@
+import type { RequestListener } from 'node:http'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import * as z from 'zod'
+import {
+  check,
+  FleetError,
+  HTTP_STATUS,
+  type PlainName,
+  PROBLEM_TYPE,
+  ROUTES,
+  type Route,
+  type StreamName,
+  toFleetError,
+  toProblem,
+} from '../../protocol/index.ts'
+import type { ApiInit } from './api.ts'
+import { openapi } from './openapi.ts'
+import { type Answers, answersOf, type Streams, streamsOf } from './routes.ts'
+import { serveStream } from './stream.ts'
+
+const MAX_BODY = 16 * 1024
+
+/** What answers requests, whichever server they came in by. */
+export interface App {
+  readonly answer: RequestListener
+  close(): Promise<void>
+}
+
+/** The routes. Fastify and what it compiles for them take some 3 MB, so this module is loaded by whoever is asked something. */
+export async function createApp({ service, log, metrics }: ApiInit): Promise<App> {
+  const app = fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    bodyLimit: MAX_BODY,
+    routerOptions: { maxParamLength: 300 },
+  })
+  // Only what a page cannot send to another site unasked.
+  app.removeContentTypeParser('text/plain')
+  app.setErrorHandler((error, _request, reply) => sendProblem(reply, fromFastify(error), log))
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      reply,
+      new FleetError('not-found', `there is no ${request.method} ${request.url.slice(0, 200)} here`),
+      log,
+    ),
+  )
+
+  const answers: Answers = answersOf(service)
+  for (const name of Object.keys(answers) as PlainName[]) serveAnswer(app, name, answers)
+  const streams: Streams = streamsOf(service)
+  for (const name of Object.keys(streams) as StreamName[]) serveStreamAt(app, name, streams)
+
+  app.get('/healthz', () => ({ ok: true }))
+  app.get('/readyz', async (_request, reply) => {
+    const readiness = await service.readiness()
+    return reply.code(readiness.ready ? 200 : 503).send(readiness)
+  })
+  app.get('/v1/openapi.json', async () => openapi((await service.version()).version))
+  if (metrics !== undefined) {
+    app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()))
+  }
+  await app.ready()
+  return { answer: app.routing, close: () => app.close() }
+}
+
+function serveAnswer<N extends PlainName>(app: FastifyInstance, name: N, answers: Answers): void {
+  const route: Route = ROUTES[name]
+  app.route({
+    ...place(name, route),
+    handler: async (request, reply) => answers[name](receive(route, request) as never, goneSignal(reply)),
+  })
+}
+
+function serveStreamAt<N extends StreamName>(app: FastifyInstance, name: N, streams: Streams): void {
+  const route: Route = ROUTES[name]
+  app.route({
+    ...place(name, route),
+    handler: async (request, reply) => {
+      const received = receive(route, request)
+      const signal = goneSignal(reply)
+      reply.hijack()
+      await serveStream(reply.raw, signal, update => streams[name](received as never, update as never, signal), {
+        lossless: route.lossless === true,
+      })
+    },
+  })
+}
+
+function place(name: string, route: Route): { method: 'GET' | 'POST'; url: string; bodyLimit: number } {
+  const [method, url] = name.split(' ') as ['GET' | 'POST', string]
+  return { method, url, bodyLimit: route.maxBody ?? MAX_BODY }
+}
+
+/** Checks what came in against the table. Throws `bad-input` naming the field. */
+function receive(route: Route, request: FastifyRequest): Record<string, unknown> {
+  const received: Record<string, unknown> = {}
+  for (const part of ['params', 'query', 'body'] as const) {
+    const schema = route[part]
+    if (schema === undefined) continue
+    const checked = check(schema, request[part])
+    if (!checked.success) {
+      const { path, message } = checked.objection
+      throw new FleetError('bad-input', `${[part, ...path].join('.')}: ${message}`)
+    }
+    received[part] = checked.data
+  }
+  return received
+}
+
+/** Aborts when the caller has gone away; also when it has its answer, and nobody listens any more. */
+function goneSignal(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController()
+  reply.raw.once('close', () => gone.abort())
+  return gone.signal
+}
+
+function sendProblem(reply: FastifyReply, error: FleetError, log: Logger): FastifyReply {
+  if (error.code === 'internal') log.error({ err: error.cause ?? error }, 'a request failed')
+  return reply
+    .code(HTTP_STATUS[error.code])
+    .type(PROBLEM_TYPE)
+    .send(JSON.stringify(toProblem(error)))
+}
+
+/** Fastify's own refusals (a body too large, no JSON, an unknown content type) as ours. */
+function fromFastify(error: unknown): FleetError {
+  if (error instanceof FleetError) return error
+  if (error instanceof z.ZodError) return new FleetError('bad-input', z.prettifyError(error))
+  const status = (error as { statusCode?: unknown }).statusCode
+  if (status === 413) return new FleetError('too-large', 'the body of the request is over the limit', { cause: error })
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return new FleetError('bad-input', (error as Error).message, { cause: error })
+  return toFleetError(error)
+}
