@@ -11,11 +11,11 @@ export interface SerfClient {
 }
 
 /** Commands whose answer has no body after its header. */
-const BARE: ReadonlySet<string> = new Set(['handshake', 'event', 'stream', 'leave', 'tags'])
+const BARE: ReadonlySet<string> = new Set(['handshake', 'auth', 'event', 'stream', 'leave', 'tags'])
 /** An agent that is stopped does not answer; it is asked again later. Milliseconds. */
 const PATIENCE = 2_000
 
-export async function connectSerf(host: string): Promise<SerfClient> {
+export async function connectSerf(host: string, key: string): Promise<SerfClient> {
   const socket = connect({ host, port: 7373 })
   await new Promise<void>((done, fail) => {
     socket.once('connect', done)
@@ -73,6 +73,7 @@ export async function connectSerf(host: string): Promise<SerfClient> {
     })
 
   await send('handshake', { Version: 1 })
+  await send('auth', { AuthKey: key })
   return {
     ask: (command, body) => send(command, body),
     async stream(type, seen) {

@@ -1,12 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FLEETCTL, FLEETD } from '../../test/support/daemons.ts'
 import { eventually } from '../../test/support/wait.ts'
 import { connectSerf, type SerfClient } from './client.ts'
+import { addressOf, type Place } from './lan.ts'
 
-/** One agent of either kind, on an address of its own. */
+/** One agent of either kind, on a host of its own. */
 export interface Agent {
   readonly name: string
   readonly host: string
@@ -14,24 +15,40 @@ export interface Agent {
   client: SerfClient
 }
 
-/** A kind of agent: how one is started on an address, the first of which all others join. */
+/** A kind of agent: how one is started on a host, the first of which all others join. */
 export interface System {
   readonly name: 'fleetd' | 'serf'
-  start(index: number, dir: string): ChildProcess
+  start(index: number, where: Where): ChildProcess
 }
 
-export const hostOf = (index: number): string => `127.0.1.${index + 1}`
-const run = (program: string, args: readonly string[]): ChildProcess =>
-  spawn(program, args, { stdio: 'ignore', env: { ...process.env, NODE_OPTIONS: '' } })
+export interface Where {
+  readonly place: Place
+  readonly dir: string
+}
+
+/** Agents are asked from another host, which neither of them allows without a key. */
+const RPC_KEY = 'bench'
+
+function run({ place }: Where, index: number, program: string, args: readonly string[]): ChildProcess {
+  return spawn('ip', ['netns', 'exec', place.hosts[index]!, program, ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  })
+}
 
 export const serf: System = {
   name: 'serf',
-  start: (index, dir) =>
-    run('serf', [
-      ...['agent', '-node', `n${index}`, '-bind', `${hostOf(index)}:7946`, '-rpc-addr', `${hostOf(index)}:7373`],
-      ...['-profile', 'lan', '-log-level', 'err', '-snapshot', join(dir, `serf-${index}.snapshot`)],
-      ...(index === 0 ? [] : ['-retry-join', `${hostOf(0)}:7946`, '-retry-interval', '1s']),
-    ]),
+  start(index, where) {
+    // The key of the RPC port is none of its flags.
+    const config = join(where.dir, 'serf.json')
+    writeFileSync(config, JSON.stringify({ rpc_auth: RPC_KEY }))
+    return run(where, index, 'serf', [
+      ...['agent', '-config-file', config, '-node', `n${index}`, '-profile', 'lan', '-log-level', 'err'],
+      ...['-bind', `${addressOf(index)}:7946`, '-rpc-addr', `${addressOf(index)}:7373`],
+      ...['-snapshot', join(where.dir, `serf-${index}.snapshot`)],
+      ...(index === 0 ? [] : ['-retry-join', `${addressOf(0)}:7946`, '-retry-interval', '1s']),
+    ])
+  },
 }
 
 /** Daemons of one fleet; the first makes it, and its token lets the others in. */
@@ -39,14 +56,18 @@ export function fleetd(): System {
   let token: string | undefined
   return {
     name: 'fleetd',
-    start(index, dir) {
+    start(index, where) {
+      const { dir } = where
       const data = join(dir, `fleetd-${index}`)
       const key = join(dir, 'operator.key')
+      const auth = join(dir, 'serf.token')
       mkdirSync(data, { recursive: true, mode: 0o700 })
-      const join_ = data === join(dir, 'fleetd-0') ? ['--init', '--operator-key', key] : ['--join', invite(dir, key)]
-      return run(FLEETD, [
-        ...['--data-dir', data, '--name', `n${index}`, '--listen', `${hostOf(index)}:7946`, '--no-mdns'],
-        ...['--serf-rpc', `${hostOf(index)}:7373`, '--profile', 'lan', '--log-level', 'error', ...join_],
+      writeFileSync(auth, RPC_KEY, { mode: 0o600 })
+      const entry = index === 0 ? ['--init', '--operator-key', key] : ['--join', invite(dir, key)]
+      return run(where, index, FLEETD, [
+        ...['--data-dir', data, '--name', `n${index}`, '--listen', `${addressOf(index)}:7946`, '--no-mdns'],
+        ...['--serf-rpc', `${addressOf(index)}:7373`, '--serf-rpc-auth-file', auth],
+        ...['--profile', 'lan', '--log-level', 'error', ...entry],
       ])
     },
   }
@@ -61,23 +82,23 @@ export function fleetd(): System {
 }
 
 /** Starts `count` agents, one after the other as soon as the one before answers. */
-export async function startFleet(system: System, count: number, dir: string): Promise<Agent[]> {
+export async function startFleet(system: System, count: number, where: Where): Promise<Agent[]> {
   const agents: Agent[] = []
-  for (let index = 0; index < count; index++) agents.push(await startAgent(system, index, dir))
+  for (let index = 0; index < count; index++) agents.push(await startAgent(system, index, where))
   return agents
 }
 
-export async function startAgent(system: System, index: number, dir: string): Promise<Agent> {
-  const child = system.start(index, dir)
+export async function startAgent(system: System, index: number, where: Where): Promise<Agent> {
+  const child = system.start(index, where)
   const client = await eventually(
     `${system.name} ${index} to answer`,
     () => {
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`)
-      return connectSerf(hostOf(index))
+      return connectSerf(addressOf(index), RPC_KEY)
     },
-    { seconds: 30, everyMs: 20 },
+    { seconds: 60, everyMs: 20 },
   )
-  return { name: `n${index}`, host: hostOf(index), process: child, client }
+  return { name: `n${index}`, host: addressOf(index), process: child, client }
 }
 
 export async function endFleet(agents: readonly Agent[]): Promise<void> {
@@ -113,5 +134,8 @@ export function processorSeconds({ process: { pid } }: Agent): number {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
-/** Bytes that went over this network namespace's loopback so far. */
-export const bytesSent = (): number => Number(/lo:\s+(\d+)/.exec(readFileSync('/proc/self/net/dev', 'utf8'))![1])
+/** Bytes that the agent's host has sent so far: the ninth column of its interface, see proc_pid_net(5). */
+export function bytesSent({ process: { pid } }: Agent): number {
+  const line = /eth0:(.*)/.exec(readFileSync(`/proc/${pid}/net/dev`, 'utf8'))![1]!
+  return Number(line.trim().split(/\s+/)[8])
+}

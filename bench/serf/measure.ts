@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seededRandom } from '../../protocol/index.ts'
 import {
@@ -11,7 +10,9 @@ import {
   type System,
   startAgent,
   startFleet,
+  type Where,
 } from './fleets.ts'
+import { dropOnTheWay, type Place, undisturbed } from './lan.ts'
 
 /** What is measured of one kind of agent at one size. Times in milliseconds. */
 export interface Measured {
@@ -21,6 +22,8 @@ export interface Measured {
   readonly events: readonly number[]
   /** Pairs of an observer and a member that was up and that it held for failed, counted anew each time. */
   readonly falselyFailed: number
+  /** How many different members that were. */
+  readonly membersFalselyFailed: number
   readonly residentMb: number
   /** Of a core, idle. */
   readonly processorPercent: number
@@ -28,9 +31,8 @@ export interface Measured {
   readonly bytesPerSecond: number
 }
 
-export interface Settings {
+export interface Settings extends Where {
   readonly count: number
-  readonly dir: string
   readonly crashes: number
   readonly silences: number
   readonly events: number
@@ -39,26 +41,43 @@ export interface Settings {
 }
 
 /** Agents are asked this often whom they hold for failed. Milliseconds. */
-const LOOK_EVERY = 50
-const SETTLE = 35_000
+const LOOK_EVERY = 100
+/** A young fleet is not idle: what the way in has left behind is closed and collected within a minute and a quarter. Milliseconds. */
+const SETTLE = 75_000
+/** Between one fault and the next, so that the one before is over for everybody. Milliseconds. */
+const BETWEEN = 8_000
 
 export async function measure(system: System, settings: Settings): Promise<Measured> {
-  const { count, dir } = settings
-  const agents = await startFleet(system, count, dir)
+  const { count, place } = settings
+  const say = (what: string): void =>
+    void process.stderr.write(`${new Date().toISOString()} ${system.name} ${count}: ${what}\n`)
+  say('starting')
+  const agents = await startFleet(system, count - 1, settings)
   try {
     const began = performance.now()
+    agents.push(await startAgent(system, count - 1, settings))
     await everywhere(agents, async agent => (await members(agent)).filter(isAlive).length === count)
     const joined = performance.now() - began
-    const events = await deliverEvents(agents, settings.events)
+    say(`all see all after ${Math.round(joined)} ms; quiet`)
     const quiet = await quietly(agents, settings.quietSeconds)
+    const events = await deliverEvents(agents, settings.events)
+    // The first of the fleet is spared: the others join through it.
+    const victim = (n: number): number => 1 + ((n * 3) % (count - 1))
     const crash: number[] = []
-    for (let n = 0; n < settings.crashes; n++) crash.push(await crashOne(system, agents, 2 + n * 3, dir))
+    for (let n = 0; n < settings.crashes; n++) {
+      crash.push(await crashOne(system, agents, victim(n), settings))
+      say(`a crash was seen by all after ${Math.round(crash.at(-1)!)} ms`)
+    }
     const silent: number[] = []
-    for (let n = 0; n < settings.silences; n++) silent.push(await silenceOne(agents, 3 + n * 4))
-    const falselyFailed = await underLoss(agents, settings.lossSeconds)
-    return { joined, crash, silent, events, falselyFailed, ...quiet }
+    for (let n = 0; n < settings.silences; n++) {
+      silent.push(await silenceOne(agents, victim(n + settings.crashes), place))
+      say(`a silent host was seen by all after ${Math.round(silent.at(-1)!)} ms`)
+    }
+    const loss = await underLoss(agents, settings.lossSeconds, place)
+    say(`${loss.falselyFailed} times a member was held for failed that was not`)
+    return { joined, crash, silent, events, ...loss, ...quiet }
   } finally {
-    rules('flush ruleset')
+    undisturbed(place)
     await endFleet(agents)
   }
 }
@@ -67,11 +86,11 @@ const isAlive = ({ status }: { status: string }): boolean => status === 'alive'
 
 /** Asks each agent until it holds there, and then no more. */
 async function everywhere(agents: readonly Agent[], holds: (agent: Agent) => Promise<boolean>): Promise<void> {
-  const end = performance.now() + 120_000
+  const end = performance.now() + 180_000
   await Promise.all(
     agents.map(async agent => {
       while (!(await holds(agent).catch(() => false))) {
-        if (performance.now() > end) throw new Error(`${agent.name} does not see it after two minutes`)
+        if (performance.now() > end) throw new Error(`${agent.name} does not see it after three minutes`)
         await sleep(LOOK_EVERY)
       }
     }),
@@ -80,36 +99,30 @@ async function everywhere(agents: readonly Agent[], holds: (agent: Agent) => Pro
 const sees = (name: string, status: string) => async (agent: Agent) =>
   (await members(agent, name))[0]?.status === status
 
-async function crashOne(system: System, agents: Agent[], index: number, dir: string): Promise<number> {
+async function crashOne(system: System, agents: Agent[], index: number, where: Where): Promise<number> {
   const victim = agents[index]!
   const others = agents.filter(agent => agent !== victim)
   victim.client.close()
+  await sleep(BETWEEN)
   const began = performance.now()
   victim.process.kill('SIGKILL')
   await everywhere(others, sees(victim.name, 'failed'))
   const took = performance.now() - began
-  agents[index] = await startAgent(system, index, dir)
+  agents[index] = await startAgent(system, index, where)
   await everywhere(others, sees(victim.name, 'alive'))
   return took
 }
 
-/** The packets of one agent's port are dropped, both ways, as when its cable is pulled. */
-async function silenceOne(agents: readonly Agent[], index: number): Promise<number> {
+/** No packet of one host gets through, either way, as when its cable is pulled. */
+async function silenceOne(agents: readonly Agent[], index: number, place: Place): Promise<number> {
   const victim = agents[index]!
   const others = agents.filter(agent => agent !== victim)
-  await sleep(SETTLE / 4)
+  await sleep(BETWEEN)
   const began = performance.now()
-  const drop = `meta l4proto { tcp, udp } th dport 7946`
-  rules(
-    table(
-      `ip daddr ${victim.host} ${drop} drop`,
-      `ip saddr ${victim.host} meta l4proto { tcp, udp } drop`,
-      `ip daddr ${victim.host} meta l4proto { tcp, udp } th sport 7946 drop`,
-    ),
-  )
+  dropOnTheWay(place, `ip saddr ${victim.host} drop`, `ip daddr ${victim.host} drop`)
   await everywhere(others, sees(victim.name, 'failed'))
   const took = performance.now() - began
-  rules('flush ruleset')
+  undisturbed(place)
   await everywhere(agents, async agent => (await members(agent)).filter(isAlive).length === agents.length)
   return took
 }
@@ -138,26 +151,27 @@ async function deliverEvents(agents: readonly Agent[], count: number): Promise<n
 
 async function quietly(agents: readonly Agent[], seconds: number) {
   await sleep(SETTLE)
-  const before = { bytes: bytesSent(), processor: agents.map(processorSeconds), at: performance.now() }
+  const sent = (): number => agents.reduce((sum, agent) => sum + bytesSent(agent), 0)
+  const before = { bytes: sent(), processor: agents.map(processorSeconds), at: performance.now() }
   await sleep(seconds * 1_000)
   const elapsed = (performance.now() - before.at) / 1_000
   const processor = agents.map((agent, index) => processorSeconds(agent) - before.processor[index]!)
   return {
     residentMb: mean(agents.map(residentMb)),
     processorPercent: (mean(processor) / elapsed) * 100,
-    bytesPerSecond: (bytesSent() - before.bytes) / elapsed / agents.length,
+    bytesPerSecond: (sent() - before.bytes) / elapsed / agents.length,
   }
 }
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
 
 /** A fifth of all packets between agents is lost, and one agent in ten is stopped for two to ten seconds, again and again. */
-async function underLoss(agents: readonly Agent[], seconds: number): Promise<number> {
-  if (seconds === 0) return 0
+async function underLoss(agents: readonly Agent[], seconds: number, place: Place) {
+  if (seconds === 0) return { falselyFailed: 0, membersFalselyFailed: 0 }
   const random = seededRandom(1)
-  const lose = 'numgen random mod 100 < 20 drop'
-  rules(table(`meta l4proto { tcp, udp } th dport 7946 ${lose}`, `meta l4proto { tcp, udp } th sport 7946 ${lose}`))
+  dropOnTheWay(place, 'numgen random mod 100 < 20 drop')
   const end = performance.now() + seconds * 1_000
   let falsely = 0
+  const who = new Set<string>()
   const held = new Map<string, boolean>()
   const stopped = new Set<Agent>()
   const looking = agents.map(async agent => {
@@ -165,7 +179,10 @@ async function underLoss(agents: readonly Agent[], seconds: number): Promise<num
       const seen = stopped.has(agent) ? [] : await members(agent).catch(() => [])
       for (const { name, status } of seen) {
         const key = `${agent.name} ${name}`
-        if (status === 'failed' && held.get(key) !== true) falsely += 1
+        if (status === 'failed' && held.get(key) !== true) {
+          falsely += 1
+          who.add(name)
+        }
         held.set(key, status === 'failed')
       }
       await sleep(500)
@@ -184,13 +201,6 @@ async function underLoss(agents: readonly Agent[], seconds: number): Promise<num
     }
   })
   await Promise.all([...looking, ...stopping])
-  rules('flush ruleset')
-  return falsely
-}
-
-/** Dropped where they come in: dropped on the way out they would be an error to who sends them. */
-const table = (...lines: readonly string[]): string =>
-  `table ip bench { chain in { type filter hook input priority 0; ${lines.join('; ')}; } }`
-function rules(text: string): void {
-  execFileSync('nft', ['-f', '-'], { input: `${text}\n`, stdio: ['pipe', 'ignore', 'inherit'] })
+  undisturbed(place)
+  return { falselyFailed: falsely, membersFalselyFailed: who.size }
 }
