@@ -3,12 +3,15 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { Libp2p } from 'libp2p'
 import { type Address, LIMITS, type NodeId } from '../../protocol/index.ts'
 import { addressOf, type Endpoint, endpointOf, isLocalHost, resolveEndpoint } from './address.ts'
+import { knockAt } from './knock.ts'
 import { DialError, type DialFailure } from './network.ts'
 import { parseRelayed, type RelayedAddress } from './relay/index.ts'
 import type { Session, Sessions } from './sessions.ts'
 
 /** How long one address may take, connection and admission together. */
 const ATTEMPT_TIMEOUT = 5_000
+/** How long a host may take to answer a knock, in milliseconds; one that does not is dialled all the same. */
+const KNOCK_TIMEOUT = 1_500
 /** RFC 8305 (Happy Eyeballs), section 5: how long the next address waits for the one before it. */
 const ATTEMPT_DELAY = 250
 
@@ -142,19 +145,22 @@ async function attempt(
 }
 
 /**
- * Whether `node` itself answers at one of these addresses, whatever connections there are to it: each is dialled anew, and what comes of it
- * ended at once. Never rejects.
+ * Whether `node` itself answers at one of these addresses, whatever connections there are to it. Never rejects. Where it speaks to us from, `observed`, is
+ * its own address, and a knock there will do; elsewhere each is dialled anew to see whose key answers, and what comes of it is ended at once.
  */
 export async function answersAt(
   dialer: Pick<Dialer, 'libp2p' | 'lanOnly'>,
   node: NodeId,
   addresses: readonly Address[],
+  observed: string | undefined,
   signal: AbortSignal,
 ): Promise<boolean> {
   const endpoints = await usableEndpoints(addresses.slice(0, LIMITS.addresses), dialer.lanOnly)
+  const own = endpoints.filter(({ host }) => host === observed)
+  if (own.length > 0 && (await knockAt(own, KNOCK_TIMEOUT)) === 'open') return true
   const found = endpoints.map(async endpoint => {
     const connection = await directly(dialer, endpoint).connect(signal)
-    connection.close().catch(error => connection.abort(error))
+    connection.abort(new Error('it was only asked who answers'))
     if (connection.remotePeer.toString() !== node) throw new Error('somebody else answers there')
   })
   return Promise.any(found).then(

@@ -14,7 +14,7 @@ import { announce } from './mdns.ts'
 import type { Admission, Channel, Network, NetworkEvents, RequestHandler } from './network.ts'
 import { DialError } from './network.ts'
 import { createNode, listen, type Node, reachableAt } from './node.ts'
-import { type RelayedAddress, type Relaying, startRelaying } from './relay/index.ts'
+import { isRelayed, type RelayedAddress, type Relaying, startRelaying } from './relay/index.ts'
 import { ask, serveRequests } from './rpc.ts'
 import { createSessions, type Session, type Sessions } from './sessions.ts'
 import { followSockets } from './sockets.ts'
@@ -154,7 +154,8 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       request: async (peer, service, body, signal) =>
         ask(await sessionForCall(peer, { signal }), service, body, signal),
       serve: (service, handler) => void requestHandlers.set(service, handler),
-      dialBack: (peer, at, signal) => answersAt({ libp2p: node.libp2p, lanOnly }, peer, at, signal),
+      dialBack: (peer, at, signal) =>
+        answersAt({ libp2p: node.libp2p, lanOnly }, peer, at, speaksFrom(linked.get(peer)), signal),
       changed: () => events.moved?.(addresses()),
       log,
     })
@@ -326,6 +327,12 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     },
     acceptChannels: (service, handler) => void channelHandlers.set(service, handler),
   }
+}
+
+/** The IP address that a peer's own end of a direct connection has. */
+function speaksFrom(session: Session | undefined): string | undefined {
+  if (session === undefined || isRelayed(session.connection)) return undefined
+  return session.connection.remoteAddr.nodeAddress().address
 }
 
 const idle = new WeakSet<Session>()

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseRelayed } from '../../../daemon/network/relay/index.ts'
+import { decodeReached, encodeAddresses, REACH } from '../../../daemon/network/relay/reachability.ts'
 import type { Address } from '../../../protocol/index.ts'
 import { eventually } from '../../support/wait.ts'
 import { type Libp2pMember, libp2pMember } from './fixtures.ts'
@@ -77,6 +78,16 @@ describe('a member that nobody can dial', () => {
     const through = [`${other.addresses[0]}/p2p/${other.id}/p2p-circuit` as Address]
     await other.network.connect(relay.id, relay.addresses, soon())
     await expect(apart.network.connect(hidden.id, through, soon())).rejects.toMatchObject({ failure: 'unreachable' })
+  })
+
+  test('is told so by whoever is asked, as one that others can dial is told that', async () => {
+    const ask = async ({ network }: Libp2pMember, addresses: readonly Address[]): Promise<boolean> => {
+      const options = { signal: soon(), addresses: relay.addresses }
+      return decodeReached(await network.request(relay.id, REACH, encodeAddresses(addresses), options))
+    }
+    const open = await member({ relay: false })
+    expect(await ask(open, open.addresses)).toBe(true)
+    expect(await ask(await member({ relay: false }), ['/ip4/127.0.0.1/tcp/9' as Address])).toBe(false)
   })
 
   test('is found through nobody once the relay is gone, and told so', async () => {
