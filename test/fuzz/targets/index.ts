@@ -6,6 +6,7 @@ import { chunkIndex, imageDescription, manifest, swarmMessage } from './images.t
 import { ledgerReply, ledgerRequest, ledgerValue } from './ledger.ts'
 import { mdns } from './mdns.ts'
 import { framing, handshake, linkOpen, rpc } from './network.ts'
+import { ociDocument, ociRequest, pushMessage } from './oci.ts'
 import { serfRpc } from './serf-rpc.ts'
 import { statement } from './statement.ts'
 import { token } from './token.ts'
@@ -16,5 +17,6 @@ export const TARGETS: readonly Target[] = [
   ...[statement, document, token],
   ...[ledgerValue, ledgerRequest, ledgerReply],
   ...[swarmMessage, imageDescription, manifest, chunkIndex],
+  ...[ociRequest, ociDocument, pushMessage],
   ...[api, serfRpc],
 ]

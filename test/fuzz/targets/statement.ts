@@ -10,6 +10,7 @@ import {
   openEvent,
   openOrder,
   openPlan,
+  openPush,
   openQuery,
   openRecord,
   openSuspicion,
@@ -26,6 +27,7 @@ import { EVENT } from '../../../protocol/statements/event.ts'
 import { DISMISSAL, RECORD, SUSPICION, VITALS } from '../../../protocol/statements/member.ts'
 import { NOTICE } from '../../../protocol/statements/notice.ts'
 import { POLICY } from '../../../protocol/statements/policy.ts'
+import { PUSH } from '../../../protocol/statements/push.ts'
 import { ANSWER, QUERY } from '../../../protocol/statements/query.ts'
 import { ORDER, PLAN } from '../../../protocol/statements/rollout.ts'
 import { encodeValue, genesis } from '../../../rollout/index.ts'
@@ -61,6 +63,7 @@ const KINDS: readonly { kind: StatementKind<unknown>; by: KeyPair; open: (bytes:
   { kind: QUERY, by: NODE_KEY, open: bytes => openQuery(AUTHORITY, bytes, NOW) },
   { kind: ANSWER, by: NODE_KEY, open: bytes => openAnswer(AUTHORITY, bytes, NOW) },
   { kind: DISMISSAL, by: NODE_KEY, open: bytes => openDismissal(AUTHORITY, bytes, NOW) },
+  { kind: PUSH, by: NODE_KEY, open: bytes => openPush(AUTHORITY, bytes, NOW) },
   { kind: NOTICE, by: NODE_KEY, open: bytes => open(NOTICE, AUTHORITY.fleet, bytes) },
 ]
 
@@ -165,6 +168,22 @@ export const STATEMENTS: readonly Statement<unknown>[] = [
   ),
   signed(ANSWER, { node: NODE, query: image('q'), type: 'response', payload: Uint8Array.of(3) }, NODE_KEY),
   signed(DISMISSAL, { subject: PEER, epoch: 1, seq: 1, presence: 'here', prune: true }, NODE_KEY),
+  signed(
+    PUSH,
+    {
+      ...{ node: NODE, certificate: CERTIFICATE_OF_NODE.bytes, repository: 'team/shop', reference: 'v1', at: NOW },
+      pushed: { manifest: image('m'), image: image('v1'), subject: image('s') },
+    },
+    NODE_KEY,
+  ),
+  signed(
+    PUSH,
+    {
+      ...{ node: NODE, certificate: CERTIFICATE_OF_NODE.bytes, repository: 'shop', pushed: null, at: NOW },
+      reference: `sha256:${image('m')}`,
+    },
+    NODE_KEY,
+  ),
   signed(NOTICE, { group: 'web', epoch: 1, version: 0, value: encodeValue(genesis('web', [NODE])) }, NODE_KEY),
 ]
 
