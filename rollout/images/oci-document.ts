@@ -1,8 +1,15 @@
+import { isUtf8 } from 'node:buffer'
 import * as z from 'zod'
-import { check, FleetError, objectionText } from '../../protocol/index.ts'
+import { check, FleetError, fields, objectionText } from '../../protocol/index.ts'
 
 /** The largest manifest or index that is taken. Bytes; the distribution-spec ("Pushing Manifests") has registries take 4 MiB at least. */
 export const MAX_DOCUMENT = 4 * 1024 * 1024
+
+/** Deepest nesting and most values of one. An index of 500 manifests with platforms and annotations has some 10 000 values. */
+const MAX_DEPTH = 16
+const MAX_VALUES = 64 * 1024
+
+const annotations = fields.recordOf(z.string(), z.string(), 1024).optional()
 
 /** What one names another by (image-spec, descriptor.md). */
 const descriptorSchema = z.object({
@@ -12,7 +19,7 @@ const descriptorSchema = z.object({
   size: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER),
   urls: z.array(z.string()).max(64).optional(),
   artifactType: z.string().max(255).optional(),
-  annotations: z.record(z.string(), z.string()).optional(),
+  annotations,
 })
 export type Descriptor = z.infer<typeof descriptorSchema>
 
@@ -21,7 +28,7 @@ const common = {
   mediaType: z.string().max(255).optional(),
   artifactType: z.string().max(255).optional(),
   subject: descriptorSchema.optional(),
-  annotations: z.record(z.string(), z.string()).optional(),
+  annotations,
 }
 /** image-spec, manifest.md; Docker's schema 2 has the same shape. */
 const manifestSchema = z.object({
@@ -58,9 +65,12 @@ export interface OciDocument {
 export function parseDocument(bytes: Uint8Array): OciDocument {
   if (bytes.byteLength > MAX_DOCUMENT)
     throw new FleetError('too-large', `a manifest of ${bytes.byteLength} bytes is over the limit of ${MAX_DOCUMENT}`)
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  assertModest(buffer)
   let raw: unknown
   try {
-    raw = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    if (!isUtf8(buffer)) throw new TypeError('not UTF-8')
+    raw = JSON.parse(buffer.toString())
   } catch {
     throw new FleetError('bad-input', 'the manifest is not JSON')
   }
@@ -69,6 +79,40 @@ export function parseDocument(bytes: Uint8Array): OciDocument {
   if ('manifests' in raw && ('layers' in raw || 'config' in raw))
     throw new FleetError('bad-input', 'the manifest has manifests as an index does, and layers or a config as well')
   return 'manifests' in raw ? asIndex(raw) : asManifest(raw)
+}
+
+/**
+ * Throws `bad-input` on JSON of more nesting or values than any manifest has. It costs its sender next to nothing, and would hold the daemon's loop
+ * for most of a second. Counts what parts values outside of text; whether it is well-formed is for the parser to say.
+ */
+function assertModest(bytes: Buffer): void {
+  let depth = 0
+  let values = 0
+  for (let at = 0; at < bytes.byteLength; at++) {
+    const byte = bytes[at]
+    if (byte === QUOTE) {
+      at = endOfText(bytes, at)
+      if (at < 0) throw new FleetError('bad-input', 'the manifest is not JSON')
+    } else if (byte === OPEN_LIST || byte === OPEN_MAP) {
+      depth += 1
+      values += 1
+      if (depth > MAX_DEPTH) throw new FleetError('bad-input', `the manifest is nested deeper than ${MAX_DEPTH}`)
+    } else if (byte === CLOSE_LIST || byte === CLOSE_MAP) depth -= 1
+    else if (byte === COMMA) values += 1
+    if (values > MAX_VALUES) throw new FleetError('bad-input', `the manifest has more than ${MAX_VALUES} values`)
+  }
+}
+
+const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c]
+const [OPEN_LIST, CLOSE_LIST, OPEN_MAP, CLOSE_MAP] = [0x5b, 0x5d, 0x7b, 0x7d]
+
+/** Where the text ends that begins at `start`: at the next quote with an even number of backslashes before it. -1 when nowhere. */
+function endOfText(bytes: Buffer, start: number): number {
+  for (let end = bytes.indexOf(QUOTE, start + 1); ; end = bytes.indexOf(QUOTE, end + 1)) {
+    let escapes = 0
+    while (end > 0 && bytes[end - 1 - escapes] === BACKSLASH) escapes += 1
+    if (end < 0 || escapes % 2 === 0) return end
+  }
 }
 
 function asIndex(raw: object): OciDocument {

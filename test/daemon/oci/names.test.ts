@@ -70,7 +70,7 @@ test('no path is read as a name that is none', () => {
     fc.property(fc.oneof(fc.string(), fc.webPath()), text => {
       try {
         const found = placeOf(`/v2/${text}`)
-        if (found.type !== 'base') expect(found.repository).toMatch(/^[a-z0-9]+([._/-]*[a-z0-9]+)*$/)
+        if (found.type !== 'base') expect(found.repository).toMatch(/^[a-z0-9][a-z0-9._/-]*$/)
       } catch (error) {
         expect(error).toMatchObject({ name: 'OciError' })
       }

@@ -130,4 +130,10 @@ test('what a manifest is about, and its type where it does not say it', () => {
     subject: { digest: `sha256:${sha256(CONFIG)}` },
   })
   expect(thrown(() => parseDocument(new Uint8Array(MAX_DOCUMENT + 1)))).toEqual(refusal('too-large'))
+  // Brackets and commas in a text are none.
+  const texts = { a: '[[[{{{,,,'.repeat(10_000), b: '\\"[{' }
+  const annotated = { schemaVersion: 2, manifests: [], annotations: texts }
+  expect(parseDocument(Buffer.from(JSON.stringify(annotated))).annotations).toEqual(texts)
+  for (const hostile of ['['.repeat(1_000_000), `[${'{},'.repeat(1_000_000)}1]`])
+    expect(thrown(() => parseDocument(Buffer.from(hostile)))).toEqual(refusal('bad-input', /more than|deeper/))
 })
