@@ -7,8 +7,10 @@ import {
   assertMayPush,
   type Digest,
   decode,
+  decodeDocument,
   ENDORSEMENT,
   encode,
+  encodeDocument,
   FleetError,
   foundFleet,
   type Health,
@@ -34,7 +36,7 @@ import { createImages, type Images } from './images/index.ts'
 import { createLedgers, growth, type Ledgers } from './ledgers.ts'
 import type { LogTap } from './log.ts'
 import { createMemberWords } from './member-words.ts'
-import { createMembers, decodeDocument, encodeDocument, type Members } from './members/index.ts'
+import { createMembers, type Members } from './members/index.ts'
 import { createMetrics } from './metrics.ts'
 import { addressed, createLibp2pNetwork, type Network, parseAddress } from './network/index.ts'
 import type { Registry } from './oci/index.ts'

@@ -1,7 +1,7 @@
 import {
   type Address,
   DISMISSAL,
-  type Digest,
+  documentId,
   FleetError,
   type Millis,
   millis,
@@ -26,7 +26,7 @@ import { createOverlay, type Overlay } from './overlay.ts'
 import { createRedial } from './redial.ts'
 import { createRelays } from './relays.ts'
 import { type Change, createRoster, type Roster } from './roster.ts'
-import { compareRecords, compareVitals, createTable, documentId, isSuspected, refutes, type Table } from './table.ts'
+import { compareRecords, compareVitals, createTable, isSuspected, refutes, type Table } from './table.ts'
 import type { Effect, Heard, Input, MembershipInit } from './types.ts'
 import { createVoice } from './voice.ts'
 
@@ -97,7 +97,8 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
   const puller = createPuller()
   const coordinates = createCoordinates(random)
   const revoked = new Set<NodeId>()
-  const declined = new Map<Digest, number>()
+  /** Documents not to ask for until then: of anybody, or of the one peer who sent what is not to be believed under that name. */
+  const declined = new Map<string, number>()
   let effects: Effect[] = []
   let stepNow = init.now
   let syncAt = init.now + random.int(profile.syncInterval)
@@ -352,15 +353,16 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     if (digestFrame?.of !== digests) digestFrame = { of: digests, frame: encodeFrame({ type: 'digest', digests }) }
     effects.push({ type: 'send', peer, frame: digestFrame.frame })
   }
-  const decline = (now: Millis, id: Digest, length: number): void => {
+  const decline = (now: Millis, id: string, length: number): void => {
     declined.set(id, now + length)
     if (declined.size > MAX_DECLINED) declined.delete(declined.keys().next().value!)
   }
+  const isDeclined = (now: Millis, id: string): boolean => (declined.get(id) ?? 0) > now
   const pull = (now: Millis, peer: NodeId, theirs: Parameters<typeof lackedBy>[1]): void => {
     const lacked = lackedBy(table, theirs)
     const want = puller.ask(now, peer, {
       members: lacked.members.filter(node => !revoked.has(node)),
-      documents: lacked.documents.filter(id => (declined.get(id) ?? 0) <= now),
+      documents: lacked.documents.filter(id => !isDeclined(now, id) && !isDeclined(now, `${peer} ${id}`)),
     })
     if (want !== undefined) send(peer, want)
   }
@@ -372,7 +374,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
       if (heard !== undefined) {
         believed.push(heard)
         raw.push(item)
-      } else if (item[0] === 'document') decline(now, documentId(item[1]), DECLINED_FOR)
+      } else if (item[0] === 'document') decline(now, `${peer} ${documentId(item[1])}`, DECLINED_FOR)
     }
     const fresh: Item[] = []
     take(now, believed, index => fresh.push(raw[index]!))

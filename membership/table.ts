@@ -1,5 +1,4 @@
 import type { Digest, Dismissal, NodeId, NodeRecord, Statement, Suspicion, Vitals } from '../protocol/index.ts'
-import { sha256 } from '../protocol/index.ts'
 import type { Atlas, Seat } from './atlas.ts'
 import { voids, withDismissal } from './dismissals.ts'
 import { strength } from './evidence.ts'
@@ -369,4 +368,3 @@ const rankOf = (statement: Statement<NodeRecord | Vitals>): Rank => [
 /** The nth 32-bit word of a SHA-256, signed as bit operations have it. */
 const word = (id: Digest, index: number): number => Number.parseInt(id.slice(8 * index, 8 * index + 8), 16) | 0
 const documentBucket = (id: Digest): number => Number.parseInt(id.slice(-2), 16) % BUCKETS
-export const documentId = (bytes: Uint8Array): Digest => sha256(bytes)

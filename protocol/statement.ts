@@ -4,6 +4,7 @@ import { FleetError } from './errors.ts'
 import type { Digest, FleetId, Millis, NodeId, PublicKey } from './ids.ts'
 import { nodeIdOf } from './ids.ts'
 import { type KeyPair, sha256, verifySignature } from './keys.ts'
+import { LIMITS } from './limits.ts'
 import { check, objectionText } from './schema.ts'
 
 /**
@@ -140,6 +141,13 @@ export function open<T>(kind: StatementKind<T>, fleet: FleetId | '', bytes: Uint
     signers,
     body: body.data,
   }
+}
+
+/** The id of the statement in an envelope, of which nothing is checked. Throws `corrupt` or `too-large` on what is no envelope. */
+export function idOf(bytes: Uint8Array): Digest {
+  const envelope = check(envelopeSchema, decode(bytes, LIMITS.plan))
+  if (!envelope.success) throw new FleetError('corrupt', 'not a signed envelope')
+  return sha256(envelope.data[0])
 }
 
 /** The node that alone signed this statement. Throws `unauthorized` when several did. */

@@ -15,6 +15,7 @@ import {
 } from '../../membership/index.ts'
 import {
   type Address,
+  documentId,
   type FleetError,
   type Millis,
   type NodeId,
@@ -24,7 +25,6 @@ import {
   openSuspicion,
   openVitals,
   type Random,
-  sha256,
   toFleetError,
 } from '../../protocol/index.ts'
 import { DialError, type Network, type NetworkEvents, type Verdict } from '../network/index.ts'
@@ -198,7 +198,7 @@ export async function createMembers(init: MembersInit): Promise<Members> {
         return effect satisfies never
     }
   }
-  const keep = (document: Uint8Array): Promise<void> => store.documents.add(sha256(document), document)
+  const keep = (document: Uint8Array): Promise<void> => store.documents.add(documentId(document), document)
 
   for (const document of await store.documents.load()) {
     machine.step(exactNow(), { type: 'document', bytes: document })

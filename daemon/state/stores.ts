@@ -32,7 +32,7 @@ export interface Stores {
   /** Plans, orders and what else is signed and passed on. */
   readonly documents: {
     load(): Promise<readonly Uint8Array[]>
-    /** Idempotent: `id` names these bytes and no others. */
+    /** Idempotent: what was added first under `id` stays. */
     add(id: Digest, document: Uint8Array): Promise<void>
   }
   /** The state of the voter that this node is, by group. There is no way to forget one. */

@@ -3,8 +3,16 @@ import { expect, test } from 'vitest'
 import { createPuller, itemFrames, keysFor, lackedBy, offerFor } from '../../membership/antientropy.ts'
 import { createAtlas } from '../../membership/atlas.ts'
 import { encodeFrame, type Frame, MAX_WANTED } from '../../membership/frames.ts'
-import { createTable, documentId, type Table } from '../../membership/table.ts'
-import { type Digest, LIMITS, millis, type NodeId, type NodeRecord, type Statement } from '../../protocol/index.ts'
+import { createTable, type Table } from '../../membership/table.ts'
+import {
+  type Digest,
+  documentId,
+  LIMITS,
+  millis,
+  type NodeId,
+  type NodeRecord,
+  type Statement,
+} from '../../protocol/index.ts'
 import { nodeNumber, record, T0 } from './support.ts'
 
 const now = millis(T0)

@@ -1,5 +1,5 @@
-import { checkDocument, type DocumentKind, decodeDocument, encodeDocument } from '../../../daemon/members/documents.ts'
-import { LIMITS } from '../../../protocol/index.ts'
+import { checkDocument } from '../../../daemon/members/documents.ts'
+import { type DocumentKind, decodeDocument, encodeDocument, LIMITS } from '../../../protocol/index.ts'
 import { assertSame, HOSTILE, type Target } from '../target.ts'
 import { parse } from '../tree.ts'
 import { AUTHORITY } from '../world.ts'
