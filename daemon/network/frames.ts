@@ -9,6 +9,12 @@ import { onStreamEnd } from './muxer.ts'
 /** Frames of one stream that are read before everybody else gets a turn: some milliseconds of work. */
 const FRAMES_A_TURN = 64
 
+/**
+ * Pieces that one frame may come in: pieces of 64 bytes, and some. Each is kept as it came until the frame is whole, at some
+ * 150 bytes on top of its own, so that a frame of 2 MiB in pieces of one byte would take 300 MiB.
+ */
+const mostPieces = (maxFrame: number): number => 1_024 + maxFrame / 64
+
 /** A libp2p stream as length-prefixed frames. */
 export interface Frames {
   /** The peer's frames. Ends when the peer ends its side or the connection goes; throws on a reset, and `corrupt` on a malformed frame or one over the limit. */
@@ -27,17 +33,25 @@ export interface Frames {
 
 export function frames(stream: Stream, maxFrame: number): Frames {
   const outbox = createOutbox()
+  let pieces = 0
   const lost = (cause?: unknown) => outbox.fail(new Error('the stream was closed', { cause }))
   pipe(outbox.source, stream.sink).then(() => lost(), lost)
   onStreamEnd(stream, lost)
   return {
     incoming: pipe(
       stream.source,
+      async function* (source) {
+        for await (const piece of source) {
+          if (++pieces > mostPieces(maxFrame)) throw new FleetError('corrupt', 'a frame comes in crumbs')
+          yield piece
+        }
+      },
       source => decode(source, { maxDataLength: maxFrame, maxLengthLength: 5 }),
       async function* (source) {
         try {
           let taken = 0
           for await (const frame of source) {
+            pieces = 0
             yield frame.subarray()
             // What has arrived is read without a turn of the loop in between: a mebibyte of the smallest frames holds it for a second.
             if (++taken % FRAMES_A_TURN === 0) await nextTurn()
