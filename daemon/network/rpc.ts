@@ -19,15 +19,27 @@ const MAX_INBOUND = 128
 const MAX_OUTBOUND = 64
 /** How long a peer may take to say what it wants. */
 const REQUEST_TIMEOUT = 10_000
+/** How long a peer may take to read what it asked for; a response that nobody reads is a mebibyte that is kept. */
+const RESPONSE_TIMEOUT = 30_000
 
 /** Serves the requests of admitted peers. */
-export function serveRequests(sessions: Sessions, handlers: ReadonlyMap<string, RequestHandler>): Promise<void> {
+export function serveRequests(
+  sessions: Pick<Sessions, 'handle'>,
+  handlers: ReadonlyMap<string, RequestHandler>,
+  responseTimeout = RESPONSE_TIMEOUT,
+): Promise<void> {
   return sessions.handle(
     RPC_PROTOCOL,
     async (session, stream) => {
       const over = frames(stream, RPC_FRAME)
-      await over.send(await answer(session, over, handlers))
-      await over.end()
+      const response = await answer(session, over, handlers)
+      const timer = setTimeout(() => over.abort(new Error('the response was not read in time')), responseTimeout)
+      try {
+        await over.send(response)
+        await over.end()
+      } finally {
+        clearTimeout(timer)
+      }
     },
     { maxInboundStreams: MAX_INBOUND, maxOutboundStreams: MAX_INBOUND },
   )
