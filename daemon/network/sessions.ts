@@ -51,7 +51,11 @@ export interface StreamLimits {
   readonly maxOutboundStreams: number
 }
 
-/** Connections that may be waiting for admission at once: more than a fleet's start makes, few enough to be cheap. */
+/**
+ * Connections from outside that may be waiting for admission at once: more than a fleet's start makes, few enough to be cheap. When there
+ * is one more the oldest makes way, so that a stranger who holds them all open keeps nobody out: admission takes two round
+ * trips, and nobody makes so many connections in that time (see inboundConnectionThreshold).
+ */
 const MAX_WAITING = 128
 
 interface Entry {
@@ -78,7 +82,7 @@ interface Options {
 export async function createSessions({ libp2p, self, boot, admission, log, heard }: Options): Promise<Sessions> {
   const entries = new Map<string, Entry>()
   const byPeer = new Map<NodeId, readonly Session[]>()
-  let waiting = 0
+  const waiting = new Set<Entry>()
 
   libp2p.addEventListener('connection:open', ({ detail: connection }) => onOpen(connection))
   libp2p.addEventListener('connection:close', ({ detail: connection }) => onClose(connection))
@@ -93,19 +97,23 @@ export async function createSessions({ libp2p, self, boot, admission, log, heard
   function onOpen(connection: Connection): void {
     const entry = newEntry(connection)
     entries.set(connection.id, entry)
-    waiting++
     const timer = setTimeout(() => refuse(entry, new Error('showed no certificate in time')), LIMITS.admission)
     entry.settled
       .catch(() => {})
       .finally(() => {
-        waiting--
+        waiting.delete(entry)
         clearTimeout(timer)
       })
-    if (entry.peer === undefined || waiting > MAX_WAITING) {
-      refuse(entry, new Error(entry.peer === undefined ? 'its key is not Ed25519' : 'too many wait for admission'))
+    if (entry.peer === undefined) {
+      refuse(entry, new Error('its key is not Ed25519'))
       return
     }
-    if (connection.direction === 'outbound') void introduce(entry)
+    if (connection.direction === 'outbound') {
+      void introduce(entry)
+      return
+    }
+    waiting.add(entry)
+    if (waiting.size > MAX_WAITING) refuse(waiting.values().next().value!, new Error('too many wait for admission'))
   }
 
   function onClose(connection: Connection): void {
@@ -216,6 +224,7 @@ export async function createSessions({ libp2p, self, boot, admission, log, heard
 
   function refuse(entry: Entry, cause: unknown): void {
     if (entry.session !== undefined) return
+    waiting.delete(entry)
     const reason = cause instanceof Error ? cause.message : String(cause)
     log.debug({ peer: entry.peer, reason, address: entry.connection.remoteAddr.toString() }, 'stranger refused')
     entry.reject(new FleetError('unauthorized', `not admitted: ${reason}`, { cause }))
