@@ -133,6 +133,24 @@ export function encodeIndex(refs: readonly ChunkRef[]): Uint8Array {
   return bytes
 }
 
+/** The bytes of the index from `from` up to, and without, `to`; fewer at its end. Builds no more than these. */
+export function indexPart(refs: readonly ChunkRef[], from: number, to: number): Uint8Array {
+  const first = Math.floor(from / ENTRY)
+  const some = encodeIndex(refs.slice(first, Math.ceil(to / ENTRY)))
+  return some.subarray(from - first * ENTRY, to - first * ENTRY)
+}
+
+/** Throws `too-large` when the index that a manifest names is larger than any may be. Gives its bytes. */
+export function indexBytes(manifest: Manifest): number {
+  const bytes = manifest.chunks * ENTRY
+  if (bytes > LIMITS.chunkIndex)
+    throw new FleetError(
+      'too-large',
+      `image ${manifest.name}:${manifest.version} has ${manifest.chunks} chunks, more than an index of ${LIMITS.chunkIndex} bytes holds`,
+    )
+  return bytes
+}
+
 /** Throws `corrupt` unless these bytes are the index that the manifest names, and add up to its size. */
 export function openIndex(bytes: Uint8Array, manifest: Manifest): ChunkRef[] {
   if (sha256(bytes) !== manifest.index)

@@ -14,6 +14,8 @@ import { decodeMessage, encodeMessage, SERVICE } from './wire.ts'
 
 /** Peers that one download asks at a time. */
 const MAX_PEERS = 20
+/** Chunks that may be on their way to the disk before peers are read no further: 8 MiB of the largest. */
+const MAX_STORING = 32
 /** How often new providers are looked for, and lost ones tried again. Milliseconds. */
 const LOOK_EVERY = 500
 const CONNECT_TIMEOUT = 5_000
@@ -47,6 +49,11 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
   const channels = new Map<NodeId, Channel>()
   const connecting = new Set<NodeId>()
   const banned = new Set<NodeId>()
+  const storing = new Set<Promise<void>>()
+  const keep = (accepting: Promise<void>): void => {
+    storing.add(accepting)
+    void accepting.finally(() => storing.delete(accepting))
+  }
   const over = new AbortController()
   const either = AbortSignal.any([signal, over.signal])
 
@@ -145,7 +152,8 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
               break
             case 'chunk':
               // Not awaited: the next chunk is read while this one is hashed and written.
-              void accept(peer, message.index, message.bytes)
+              keep(accept(peer, message.index, message.bytes))
+              while (storing.size >= MAX_STORING) await Promise.race(storing)
               break
             case 'refused':
               input({ type: 'refused', peer, index: message.index })

@@ -3,6 +3,8 @@ import {
   type ChunkRef,
   type Digest,
   FleetError,
+  indexBytes,
+  indexPart,
   type Manifest,
   type Millis,
   type NodeId,
@@ -121,12 +123,12 @@ export function createImages(init: ImagesInit): Images {
     const { image: digest, part } = decodeQuestion(body)
     const image = store.image(digest)
     const told = image !== undefined && (image.endorsement !== undefined || init.vouched(digest))
-    const bytes = told ? await store.bytesOf(digest) : undefined
-    if (bytes === undefined) throw new FleetError('not-found', 'this node does not have that image')
+    const manifest = told ? await store.manifestBytes(digest) : undefined
+    if (manifest === undefined) throw new FleetError('not-found', 'this node does not have that image')
     return encodeDescription({
-      manifest: bytes.manifest,
+      manifest,
       endorsement: image!.endorsement ?? new Uint8Array(),
-      part: bytes.index.subarray(part * PART, (part + 1) * PART),
+      part: indexPart(image!.index, part * PART, (part + 1) * PART),
     })
   })
   network.acceptChannels(SERVICE.chunks, channel => {
@@ -158,7 +160,7 @@ export function createImages(init: ImagesInit): Images {
         `image ${manifest.name}:${manifest.version} is not signed by a publisher of this fleet`,
       )
     const parts = [first]
-    for (let part = 1; part * PART < manifest.chunks * 36; part++) parts.push((await ask(part)).part)
+    for (let part = 1; part * PART < indexBytes(manifest); part++) parts.push((await ask(part)).part)
     const index = Buffer.concat(parts)
     openIndex(index, manifest)
     await store.addImage(digest, manifestBytes, index)

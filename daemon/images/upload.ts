@@ -3,7 +3,7 @@ import { type ChunkRef, type Digest, toFleetError } from '../../protocol/index.t
 import type { ImageStore } from '../../rollout/index.ts'
 import type { Channel } from '../network/index.ts'
 import type { Traffic } from './traffic.ts'
-import { decodeMessage, encodeMessage } from './wire.ts'
+import { decodeMessage, encodeMessage, MAX_INDEXES } from './wire.ts'
 
 /** New chunks are told of together this often, milliseconds. */
 const TELL_EVERY = 50
@@ -28,15 +28,14 @@ export async function serve(
   let image: Digest | undefined
   let index: readonly ChunkRef[] = []
   let sending = false
-  let news: number[] = []
+  const news: number[] = []
   let timer: NodeJS.Timeout | undefined
   let closed: (() => void) | undefined
 
-  const flush = (): void => {
+  /** One message at a time: to a peer that does not read, news gather as numbers and not as frames. */
+  const flush = async (): Promise<void> => {
+    while (news.length > 0) await channel.send(encodeMessage({ type: 'has', indexes: news.splice(0, MAX_INDEXES) }))
     timer = undefined
-    const indexes = news
-    news = []
-    channel.send(encodeMessage({ type: 'has', indexes })).catch(() => channel.close())
   }
   const pump = async (): Promise<void> => {
     if (sending) return
@@ -77,7 +76,7 @@ export async function serve(
             image,
             tell(at) {
               news.push(at)
-              timer ??= setTimeout(flush, TELL_EVERY)
+              timer ??= setTimeout(() => void flush().catch(() => channel.close()), TELL_EVERY)
             },
             close: () => channel.close(),
           })

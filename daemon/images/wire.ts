@@ -14,8 +14,11 @@ export type Message =
   | { readonly type: 'chunk'; readonly index: number; readonly bytes: Uint8Array }
   | { readonly type: 'refused'; readonly index: number }
 
+/** Chunks that one message names at most. */
+export const MAX_INDEXES = 65_536
+
 const isIndexes = (value: unknown): value is number[] =>
-  Array.isArray(value) && value.length <= 65_536 && value.every(index => Number.isInteger(index) && index >= 0)
+  Array.isArray(value) && value.length <= MAX_INDEXES && value.every(index => Number.isInteger(index) && index >= 0)
 
 const isDigest = (value: unknown): value is Digest => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 

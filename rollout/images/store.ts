@@ -52,8 +52,8 @@ export interface ImageStore {
   endorse(digest: Digest, endorsement: Uint8Array): Promise<void>
   image(digest: Digest): StoredImage | undefined
   images(): readonly StoredImage[]
-  /** Manifest and index as they travel. */
-  bytesOf(digest: Digest): Promise<{ manifest: Uint8Array; index: Uint8Array } | undefined>
+  /** The manifest as it travels. */
+  manifestBytes(digest: Digest): Promise<Uint8Array | undefined>
 }
 
 export async function openStore(directory: string, metadata: Metadata): Promise<ImageStore> {
@@ -148,9 +148,6 @@ export async function openStore(directory: string, metadata: Metadata): Promise<
     },
     image: digest => images.get(digest),
     images: () => [...images.values()],
-    async bytesOf(digest) {
-      const [manifest, index] = await Promise.all([metadata.get(`manifest/${digest}`), metadata.get(`index/${digest}`)])
-      return manifest === undefined || index === undefined ? undefined : { manifest, index }
-    },
+    manifestBytes: digest => metadata.get(`manifest/${digest}`),
   }
 }
