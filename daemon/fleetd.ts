@@ -58,6 +58,7 @@ import { serveSerf } from './serf.ts'
 import type { SerfRpc } from './serf-rpc/index.ts'
 import { createService } from './service.ts'
 import type { DataDir } from './state/index.ts'
+import { startTidying } from './tidy.ts'
 import { dispatchEvents } from './topic-events.ts'
 import { createTrust, type Labels, type Trust } from './trust/index.ts'
 
@@ -545,7 +546,8 @@ export async function startFleetd(
   growing = setInterval(tend, GROWTH.every)
 
   const service = createService(fleetd)
-  api = createApi({ service, log, metrics: createMetrics(fleetd) })
+  tidy = startTidying(globalThis.gc)
+  api = createApi({ service, log, metrics: createMetrics(fleetd, tidy) })
   for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
   serf = await serveSerf({ fleetd, service, eventHandlers: () => settings.eventHandler.map(({ text }) => text) }, log)
   registry = await serveRegistry(config, { store, images, pushes, trust, directory: dataDir.path, log })

@@ -11,8 +11,6 @@ import { openDataDir } from './state/index.ts'
 declare const __VERSION__: string | undefined
 const VERSION = typeof __VERSION__ === 'undefined' ? '0.0.0-source' : __VERSION__
 
-/** How often an idle daemon has its garbage collected. V8 only does so when it allocates, and a quiet daemon hardly does. Milliseconds. */
-const TIDY_EVERY = 300_000
 /** How long a stop may take before the process ends all the same. Milliseconds. */
 const STOP_LIMIT = 15_000
 
@@ -67,9 +65,6 @@ async function main(): Promise<void> {
   fleetd = await startFleetd(config, dataDir, VERSION, log, tap, stop)
   log.info({ id: fleetd.network.self, addresses: fleetd.network.addresses(), api: fleetd.api() }, 'fleetd ready')
   notify('READY=1', log)
-  // Starting and joining leave more garbage than hours of quiet would; `gc` is there when node was started as the first line of dist/fleetd.js says.
-  setInterval(() => globalThis.gc?.(), TIDY_EVERY).unref()
-  setTimeout(() => globalThis.gc?.(), TIDY_EVERY / 5).unref()
   sayWhatIsNext(fleetd, log)
 }
 

@@ -1,16 +1,18 @@
+import { readdir } from 'node:fs/promises'
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Fleetd } from './fleetd.ts'
+import type { Tidy } from './tidy.ts'
 
 /** What `/metrics` shows; collected when it is asked for. */
-export function createMetrics(fleetd: Fleetd): Registry {
+export function createMetrics(fleetd: Fleetd, tidy: Pick<Tidy, 'collections' | 'heapAfter'>): Registry {
   const registry = new Registry()
-  const gauge = (name: string, help: string, collect: (set: Gauge) => void): void => {
+  const gauge = (name: string, help: string, collect: (set: Gauge) => void | Promise<void>): void => {
     new Gauge({
       name,
       help,
       registers: [registry],
-      collect() {
-        collect(this as unknown as Gauge)
+      async collect() {
+        await collect(this as unknown as Gauge)
       },
     })
   }
@@ -52,5 +54,21 @@ export function createMetrics(fleetd: Fleetd): Registry {
     set.set(handlers().queued),
   )
   gauge('process_resident_memory_bytes', 'Resident memory.', set => set.set(process.memoryUsage.rss()))
+  // What would grow in a daemon that leaks.
+  gauge('process_open_fds', 'Open file descriptors.', async set => {
+    const open = await readdir('/proc/self/fd').catch(() => [])
+    set.set(open.length)
+  })
+  gauge('nodejs_active_resources', 'Timers, sockets and the like that the event loop waits for.', set =>
+    set.set(process.getActiveResourcesInfo().length),
+  )
+  gauge(
+    'fleet_heap_after_collection_bytes',
+    'Heap in use right after the latest full collection; 0 before the first.',
+    set => set.set(tidy.heapAfter() ?? 0),
+  )
+  counter('fleet_collections_total', 'Full collections that the daemon asked for, every five minutes and on SIGUSR2.', () =>
+    tidy.collections(),
+  )
   return registry
 }
