@@ -67,8 +67,10 @@ export function createMetrics(fleetd: Fleetd, tidy: Pick<Tidy, 'collections' | '
     'Heap in use right after the latest full collection; 0 before the first.',
     set => set.set(tidy.heapAfter() ?? 0),
   )
-  counter('fleet_collections_total', 'Full collections that the daemon asked for, every five minutes and on SIGUSR2.', () =>
-    tidy.collections(),
+  counter(
+    'fleet_collections_total',
+    'Full collections that the daemon asked for, every five minutes and on SIGUSR2.',
+    () => tidy.collections(),
   )
   return registry
 }

@@ -4,6 +4,8 @@ import type { Entry, Table } from './table.ts'
 
 /** What a frame of items carries at most, unless one item alone is larger: verifying it holds the loop for some 20 ms. Well under LIMITS.linkFrame. */
 const FRAME_BYTES = 64 * 1024
+/** What one want is answered with at most. A link has room for no more (daemon/network/links.ts), and what has not come is wanted again. */
+const ANSWER_BYTES = 2 * 1024 * 1024
 /** Keys that a frame is begun with at most; the last bucket may add some. */
 const KEYS_PER_FRAME = 1_000
 /** How long a neighbour may take to send what was wanted before it is wanted of another. Milliseconds. */
@@ -73,11 +75,14 @@ function lacks(known: Key | undefined, key: Key): boolean {
   return compareRanks(known.record, key.record) === 0 && key.claims.some(claim => !known.claims.includes(claim))
 }
 
-/** The statements about these members, and these documents, in frames of bounded size, the last of them marked. */
+/** The statements about these members, and these documents, in frames of bounded size, the last of them marked when that is all. */
 export function itemFrames(table: Table, { members, documents }: Names): Frame[] {
   const frames: { type: 'items'; items: Item[]; last: boolean }[] = [{ type: 'items', items: [], last: false }]
   let size = 0
+  let total = 0
   const add = (item: Item): void => {
+    total += item[1].byteLength
+    if (total > ANSWER_BYTES) return
     if (size > 0 && size + item[1].byteLength > FRAME_BYTES) {
       frames.push({ type: 'items', items: [], last: false })
       size = 0
@@ -86,15 +91,15 @@ export function itemFrames(table: Table, { members, documents }: Names): Frame[]
     size += item[1].byteLength
   }
   // Documents carry revocations, and those decide whose records count.
-  for (const id of documents) {
+  for (const id of new Set(documents)) {
     const bytes = table.documents.get(id)
     if (bytes !== undefined) add(['document', bytes])
   }
-  for (const node of members) {
+  for (const node of new Set(members)) {
     const entry = table.entries.get(node)
     if (entry !== undefined) for (const item of itemsOf(entry)) add(item)
   }
-  frames.at(-1)!.last = true
+  frames.at(-1)!.last = total <= ANSWER_BYTES
   return frames
 }
 

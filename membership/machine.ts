@@ -12,6 +12,7 @@ import {
   type Suspicion,
 } from '../protocol/index.ts'
 import { createAddressBook } from './address-book.ts'
+import { createAllowance } from './allowance.ts'
 import { claimItems, createPuller, itemFrames, keysFor, lackedBy, offerFor } from './antientropy.ts'
 import { createAtlas } from './atlas.ts'
 import { createAwareness } from './awareness.ts'
@@ -40,6 +41,8 @@ const TELL_EVERY = 1_000
 const DECLINED_FOR = 5 * 60_000
 const FORGOTTEN_FOR = 24 * 3_600_000
 const MAX_DECLINED = 4_096
+/** Digests of one neighbour that are answered: it says one when the link is made, one every 30 s, and some when much is new. */
+const DIGESTS = { burst: 16, every: 250 }
 
 export interface Membership {
   /** Takes one input at time `now`, which never goes back, and returns what is to be done, in order. */
@@ -99,6 +102,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
   const revoked = new Set<NodeId>()
   /** Documents not to ask for until then: of anybody, or of the one peer who sent what is not to be believed under that name. */
   const declined = new Map<string, number>()
+  const digestsOf = createAllowance(DIGESTS)
   let effects: Effect[] = []
   let stepNow = init.now
   let syncAt = init.now + random.int(profile.syncInterval)
@@ -404,6 +408,8 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
       case 'relayed':
         return detector.relayed(frame.serial, peer, frame.alive)
       case 'digest':
+        // Three hundred bytes that can be answered with all that there is to know. Nobody of ours says it so often.
+        if (!digestsOf.take(now, peer)) return
         for (const answer of keysFor(table, frame.digests)) send(peer, answer)
         return
       case 'keys': {
@@ -491,6 +497,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
         saidAt.delete(input.peer)
         redial.linkDown(now, input.peer)
         puller.drop(input.peer)
+        digestsOf.drop(input.peer)
         return linksChanged(wasCutOff)
       case 'dialFailed':
         redial.failed(now, input.peer, input.addresses)

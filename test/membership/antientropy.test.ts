@@ -147,3 +147,18 @@ test('much is asked for in small wants, the next when the last has come', () => 
   expect(puller.answered(now, A)).toBeUndefined()
   expect(puller.busy()).toBe(false)
 })
+
+test('one want is answered with what a link has room for, each thing once, and not as if that were all', () => {
+  const table = createTable(createAtlas())
+  const ids = Array.from({ length: 20 }, (_, at) => {
+    const bytes = new Uint8Array(256 * 1024).fill(at)
+    table.addDocument(documentId(bytes), bytes)
+    return documentId(bytes)
+  })
+  const once = itemFrames(table, { members: [], documents: [ids[0]!, ids[0]!, ids[0]!] })
+  expect(once.flatMap(frame => (frame.type === 'items' ? frame.items : []))).toHaveLength(1)
+  expect(once.at(-1)).toMatchObject({ last: true })
+  const frames = itemFrames(table, { members: [], documents: ids })
+  expect(frames.flatMap(frame => (frame.type === 'items' ? frame.items : []))).toHaveLength(8)
+  expect(frames.some(frame => frame.type === 'items' && frame.last)).toBe(false)
+})

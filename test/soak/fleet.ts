@@ -60,7 +60,9 @@ interface Member {
 
 const viewOf = async (daemon: Daemon): Promise<string> => {
   const { members } = await daemon.json<{ members: Member[] }>('members')
-  const lines = members.map(({ id, name, status, tags }) => JSON.stringify([id, name, status, Object.entries(tags).sort()]))
+  const lines = members.map(({ id, name, status, tags }) =>
+    JSON.stringify([id, name, status, Object.entries(tags).sort()]),
+  )
   return lines.sort().join('\n')
 }
 
@@ -100,7 +102,10 @@ export async function untilAllEvents(fleet: Fleet, seconds: number): Promise<voi
       for (const daemon of fleet.all()) {
         const { code, stdout, stderr } = await daemon.ctl('--format', 'json', 'events')
         if (code !== 0) throw new Error(stderr)
-        const events = stdout.split('\n').filter(Boolean).map(line => JSON.parse(line) as EventLine)
+        const events = stdout
+          .split('\n')
+          .filter(Boolean)
+          .map(line => JSON.parse(line) as EventLine)
         if (new Set(events.map(({ author, seq }) => `${author}/${seq}`)).size !== events.length)
           throw new Error(`${daemon.name} has an event twice`)
         const names = new Set(events.map(({ name }) => name))

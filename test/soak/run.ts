@@ -67,7 +67,8 @@ async function settle(fleet: Fleet): Promise<Map<string, Gauges>> {
   await untilAllEvents(fleet, SETTLE)
   // The last links are made, and what the tools asked has been answered.
   const gauges = new Map<string, Gauges>()
-  for (const daemon of fleet.all()) if (fleet.steady.includes(daemon.name)) gauges.set(daemon.name, await gaugesOf(daemon))
+  for (const daemon of fleet.all())
+    if (fleet.steady.includes(daemon.name)) gauges.set(daemon.name, await gaugesOf(daemon))
   return gauges
 }
 
@@ -85,7 +86,8 @@ try {
   const after = await settle(fleet)
   console.log(`one view and every event everywhere at minute ${Math.round((performance.now() - began) / 60_000)}`)
 
-  for (const [name, { done: times, failed }] of done) console.log(`  ${name.padEnd(10)} ${times} done, ${failed} not possible`)
+  for (const [name, { done: times, failed }] of done)
+    console.log(`  ${name.padEnd(10)} ${times} done, ${failed} not possible`)
   console.log('  daemon      heap MiB         files      resources   resident MiB')
   for (const [name, was] of before) {
     const is = after.get(name)!

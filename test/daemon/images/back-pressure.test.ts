@@ -7,9 +7,9 @@ import { decodeMessage, encodeMessage, MAX_INDEXES, type Message } from '../../.
 import type { Channel, Network } from '../../../daemon/network/index.ts'
 import { type ChunkRef, type Digest, millis, seededRandom, sha256 } from '../../../protocol/index.ts'
 import type { ImageStore, StoredImage } from '../../../rollout/index.ts'
+import { nodeNumber } from '../../membership/support.ts'
 import { eventually } from '../../support/wait.ts'
 import { quiet } from '../network/support.ts'
-import { nodeNumber } from '../../membership/support.ts'
 
 const [SELF, PEER] = [nodeNumber(1), nodeNumber(2)]
 const contents = Array.from({ length: 500 }, (_, at) => Buffer.from(`chunk ${at}`))
@@ -48,11 +48,15 @@ test('a peer that sends chunks faster than the disk takes them is read no furthe
     async () => {},
   )
   let putting = 0
+  const put = () => {
+    putting += 1
+    return never
+  }
   const stop = new AbortController()
   const done = download(
     {
       image,
-      store: { has: () => false, put: () => (putting++, never) } as unknown as ImageStore,
+      store: { has: () => false, put } as unknown as ImageStore,
       network: { self: SELF, openChannel: async () => flood.channel } as unknown as Network,
       traffic: createTraffic(),
       providers: () => [PEER],
