@@ -58,7 +58,7 @@ import { serveSerf } from './serf.ts'
 import type { SerfRpc } from './serf-rpc/index.ts'
 import { createService } from './service.ts'
 import type { DataDir } from './state/index.ts'
-import { startTidying } from './tidy.ts'
+import { startTidying, type Tidy } from './tidy.ts'
 import { dispatchEvents } from './topic-events.ts'
 import { createTrust, type Labels, type Trust } from './trust/index.ts'
 
@@ -441,6 +441,7 @@ export async function startFleetd(
   let growing: NodeJS.Timeout | undefined
   let api: Api | undefined
   let serf: SerfRpc | undefined
+  let tidy: Tidy | undefined
   let registry: Registry | undefined
   const startedAt = now()
   const fleetd: Fleetd = {
@@ -490,6 +491,7 @@ export async function startFleetd(
       const handled = handlers.stop()
       if (leave) await members?.leave()
       await api?.close()
+      tidy?.stop()
       await serf?.close()
       await registry?.close()
       queries.stop()

@@ -12,10 +12,10 @@ import {
   type Suspicion,
 } from '../protocol/index.ts'
 import { createAddressBook } from './address-book.ts'
-import { createAllowance } from './allowance.ts'
 import { claimItems, createPuller, itemFrames, keysFor, lackedBy, offerFor } from './antientropy.ts'
 import { createAtlas } from './atlas.ts'
 import { createAwareness } from './awareness.ts'
+import { type Bucket, createBucket } from './bucket.ts'
 import { createCoordinates, isPlaced } from './coordinates.ts'
 import { createDetector } from './detector.ts'
 import { dismissalOf, voids, withDismissal } from './dismissals.ts'
@@ -42,7 +42,7 @@ const DECLINED_FOR = 5 * 60_000
 const FORGOTTEN_FOR = 24 * 3_600_000
 const MAX_DECLINED = 4_096
 /** Digests of one neighbour that are answered: it says one when the link is made, one every 30 s, and some when much is new. */
-const DIGESTS = { burst: 16, every: 250 }
+const DIGESTS = { perSecond: 4, burst: 16 }
 
 export interface Membership {
   /** Takes one input at time `now`, which never goes back, and returns what is to be done, in order. */
@@ -102,7 +102,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
   const revoked = new Set<NodeId>()
   /** Documents not to ask for until then: of anybody, or of the one peer who sent what is not to be believed under that name. */
   const declined = new Map<string, number>()
-  const digestsOf = createAllowance(DIGESTS)
+  const digestsOf = new Map<NodeId, Bucket>()
   let effects: Effect[] = []
   let stepNow = init.now
   let syncAt = init.now + random.int(profile.syncInterval)
@@ -362,6 +362,11 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     if (declined.size > MAX_DECLINED) declined.delete(declined.keys().next().value!)
   }
   const isDeclined = (now: Millis, id: string): boolean => (declined.get(id) ?? 0) > now
+  const mayAsk = (now: Millis, peer: NodeId): boolean => {
+    const bucket = digestsOf.get(peer) ?? createBucket(DIGESTS.perSecond, DIGESTS.burst)
+    digestsOf.set(peer, bucket)
+    return bucket.take(now, 1)
+  }
   const pull = (now: Millis, peer: NodeId, theirs: Parameters<typeof lackedBy>[1]): void => {
     const lacked = lackedBy(table, theirs)
     const want = puller.ask(now, peer, {
@@ -409,7 +414,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
         return detector.relayed(frame.serial, peer, frame.alive)
       case 'digest':
         // Three hundred bytes that can be answered with all that there is to know. Nobody of ours says it so often.
-        if (!digestsOf.take(now, peer)) return
+        if (!mayAsk(now, peer)) return
         for (const answer of keysFor(table, frame.digests)) send(peer, answer)
         return
       case 'keys': {
@@ -497,7 +502,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
         saidAt.delete(input.peer)
         redial.linkDown(now, input.peer)
         puller.drop(input.peer)
-        digestsOf.drop(input.peer)
+        digestsOf.delete(input.peer)
         return linksChanged(wasCutOff)
       case 'dialFailed':
         redial.failed(now, input.peer, input.addresses)

@@ -1,5 +1,5 @@
 import type { Millis } from '../../protocol/index.ts'
-import { createBucket } from './bucket.ts'
+import { createBucket } from '../bucket.ts'
 
 // What one author may fire: at its own node it waits, at others what is beyond is not passed on by gossip and comes by
 // anti-entropy, which each node asks for as fast as it can take it. So a storm costs its author first.

@@ -7,7 +7,7 @@ import {
   type Query,
   type Statement,
 } from '../../protocol/index.ts'
-import { type Allowance, createAllowance } from './allowance.ts'
+import { type Bucket, createBucket } from '../bucket.ts'
 
 /** Queries of one author that are told apart when they come out of order; what is older counts as seen. */
 const WINDOW = 512
@@ -43,7 +43,7 @@ interface Author {
   epoch: number
   top: number
   readonly seen: Set<number>
-  readonly allowance: Allowance
+  readonly allowance: Bucket
 }
 
 interface Open {
@@ -65,14 +65,14 @@ export function createInbox(start: Millis): Inbox {
   const open = new Map<Digest, Open>()
   let ltime = 0
 
-  const authorOf = (now: Millis, node: NodeId, epoch: number): Author => {
+  const authorOf = (node: NodeId, epoch: number): Author => {
     let author = authors.get(node)
     if (author === undefined) {
       author = {
         epoch,
         top: 0,
         seen: new Set(),
-        allowance: createAllowance(now, ALLOWANCE.perSecond, ALLOWANCE.burst),
+        allowance: createBucket(ALLOWANCE.perSecond, ALLOWANCE.burst),
       }
       authors.set(node, author)
       if (authors.size > MAX_AUTHORS) authors.delete(authors.keys().next().value!)
@@ -112,9 +112,9 @@ export function createInbox(start: Millis): Inbox {
     hear(now, query) {
       const { body, clock, id, bytes } = query
       if (clock < start || now > clock + body.timeoutMs + LIMITS.clockSkew) return 'late'
-      const author = authorOf(now, body.node, body.epoch)
+      const author = authorOf(body.node, body.epoch)
       if (!isNew(author, body)) return 'seen'
-      if (!author.allowance.spend(now, 1 + Math.floor(bytes.byteLength / UNIT_BYTES))) return 'too-often'
+      if (!author.allowance.take(now, 1 + Math.floor(bytes.byteLength / UNIT_BYTES))) return 'too-often'
       note(author, body)
       ltime = Math.max(ltime, Math.min(body.ltime, ltime + MAX_LEAP))
       makeRoom(now)

@@ -1,6 +1,6 @@
-import type { Millis } from '../../protocol/index.ts'
+import type { Millis } from '../protocol/index.ts'
 
-/** A token bucket: `rate` a second, and up to `burst` at once. */
+/** A token bucket: up to `burst` at once, and `rate` more every second. */
 export interface Bucket {
   /** Takes `amount` when there is that much; false, and nothing is taken, otherwise. At most `burst`. */
   take(now: Millis, amount: number): boolean
