@@ -15,7 +15,7 @@ export const ACTIONS: readonly Action[] = [
     name: 'tags',
     weight: 4,
     async run(fleet, serial) {
-      const [daemon] = fleet.awake()
+      const [daemon] = fleet.shuffled()
       return succeeded(await daemon!.ctl('tags', '--set', `soak=${serial}`))
     },
   },
@@ -23,7 +23,7 @@ export const ACTIONS: readonly Action[] = [
     name: 'event',
     weight: 8,
     async run(fleet, serial) {
-      const [daemon] = fleet.awake()
+      const [daemon] = fleet.shuffled()
       const done = succeeded(await daemon!.ctl('event', `soak-${serial}`, 'x'.repeat(fleet.random.int(2_000))))
       if (done) fleet.fired.add(`soak-${serial}`)
       return done
@@ -33,7 +33,7 @@ export const ACTIONS: readonly Action[] = [
     name: 'query',
     weight: 4,
     async run(fleet, serial) {
-      const [daemon] = fleet.awake()
+      const [daemon] = fleet.shuffled()
       return succeeded(await daemon!.ctl('query', `soak-${serial}`, 'how are you', '--timeout', '1s'))
     },
   },
@@ -41,7 +41,7 @@ export const ACTIONS: readonly Action[] = [
     name: 'restart',
     weight: 1,
     async run(fleet) {
-      const daemon = fleet.awake().find(({ name }) => !fleet.steady.includes(name))
+      const daemon = fleet.shuffled().find(({ name }) => !fleet.steady.includes(name))
       if (daemon === undefined) return false
       await fleet.restart(daemon, 'SIGTERM')
       return true
@@ -51,7 +51,7 @@ export const ACTIONS: readonly Action[] = [
     name: 'kill',
     weight: 1,
     async run(fleet) {
-      const daemon = fleet.awake().find(({ name }) => !fleet.steady.includes(name))
+      const daemon = fleet.shuffled().find(({ name }) => !fleet.steady.includes(name))
       if (daemon === undefined) return false
       await fleet.restart(daemon, 'SIGKILL')
       return true

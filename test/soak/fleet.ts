@@ -1,5 +1,7 @@
 import type { Random } from '../../protocol/index.ts'
-import { type Daemon, type Sandbox, sandbox } from '../support/daemons.ts'
+import { addressOf, hostsOn, on } from '../netns/support.ts'
+import { type Daemon, sandbox } from '../support/daemons.ts'
+import { createWorld } from '../support/netns.ts'
 import { eventually } from '../support/wait.ts'
 
 /** A fleet under fire, and what was done to it. */
@@ -7,47 +9,62 @@ export interface Fleet {
   readonly random: Random
   /** Those that are never ended, from whose growth one can tell a leak. */
   readonly steady: readonly string[]
-  /** Daemons that run and are not stopped, in random order. */
-  awake(): Daemon[]
+  /** All daemons, in random order. */
+  shuffled(): Daemon[]
   all(): readonly Daemon[]
+  /** When a daemon was last ended and started again, by performance.now(). */
+  readonly restarted: ReadonlyMap<string, number>
   restart(daemon: Daemon, how: 'SIGTERM' | 'SIGKILL'): Promise<void>
-  /** Stops half of the daemons with SIGSTOP: to the others they are behind a cut, and they to them. Continued by `heal`. */
+  /** Cuts a random half of the hosts off from the other half: from now on nothing passes, in either direction, until `heal`. */
   part(): void
   heal(): void
   parted(): boolean
-  /** Events that a daemon has confirmed to have fired, as `author name/payload`. */
+  /** Names of the events that a daemon has confirmed to have fired. */
   readonly fired: Set<string>
   close(): Promise<void>
 }
 
+/** Each daemon gets a host of its own, on one LAN of network namespaces: `cannot` of test/support/netns.ts says where there are none. */
 export async function startFleet(count: number, steadyCount: number, random: Random): Promise<Fleet> {
-  const box: Sandbox = await sandbox()
-  const daemons = await box.fleet(count, () => ({ flags: ['--profile', 'lan', '--log-level', 'info'] }))
+  const world = createWorld()
+  const box = await sandbox()
+  const hosts = hostsOn(world, world.lan(), count)
+  const daemons = await box.fleet(count, index => ({
+    ...on(hosts[index]!),
+    flags: ['--profile', 'lan', '--log-level', 'info'],
+  }))
   const steady = daemons.slice(0, steadyCount).map(({ name }) => name)
-  const asleep = new Set<string>()
+  const restarted = new Map<string, number>()
+  let parted = false
   return {
     random,
     steady,
-    awake: () => random.shuffle(daemons.filter(({ name }) => !asleep.has(name))),
+    shuffled: () => random.shuffle(daemons),
     all: () => daemons,
+    restarted,
     async restart(daemon, how) {
       daemon.kill(how)
       await daemon.exited()
+      restarted.set(daemon.name, performance.now())
       daemons[daemons.indexOf(daemon)] = await daemon.restart()
     },
     part() {
-      for (const daemon of random.shuffle(daemons).slice(0, Math.floor(count / 2))) {
-        asleep.add(daemon.name)
-        daemon.kill('SIGSTOP')
-      }
+      parted = true
+      const order = random.shuffle([...hosts.keys()])
+      const halves = [order.slice(0, count >> 1), order.slice(count >> 1)] as const
+      for (const [mine, theirs] of [halves, halves.toReversed()])
+        for (const index of mine!) hosts[index]!.drop(`ip saddr { ${theirs!.map(addressOf).join(', ')} }`)
     },
     heal() {
-      for (const daemon of daemons) if (asleep.has(daemon.name)) daemon.kill('SIGCONT')
-      asleep.clear()
+      if (parted) for (const host of hosts) host.hearAll()
+      parted = false
     },
-    parted: () => asleep.size > 0,
+    parted: () => parted,
     fired: new Set(),
-    close: () => box.close(),
+    async close() {
+      await box.close()
+      world.close()
+    },
   }
 }
 

@@ -4,11 +4,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { seededRandom } from '../../protocol/index.ts'
+import { cannot } from '../support/netns.ts'
 import { ACTIONS, choose } from './actions.ts'
 import { type Fleet, startFleet, untilAllEvents, untilOneView } from './fleet.ts'
 import { type Gauges, gaugesOf } from './gauges.ts'
 
-/** Of so many daemons one is never ended. */
+/** Of so many daemons one is never ended: only of those can be said that they have grown since minute `baseline`. */
 const STEADY = 4
 /** Between two actions, milliseconds at most. */
 const BETWEEN = 1_000
@@ -38,6 +39,8 @@ const [count, minutes, baseline, seed] = [values.daemons, values.minutes, values
 if (!(count >= 3 && minutes > baseline && baseline >= 0 && Number.isSafeInteger(seed)))
   throw new Error("three daemons or more, and more minutes than the baseline's")
 
+if (cannot !== undefined) throw new Error(`the soak needs network namespaces: ${cannot}`)
+
 const done = new Map(ACTIONS.map(({ name }) => [name, { done: 0, failed: 0 }]))
 let serial = 0
 
@@ -61,14 +64,12 @@ async function harass(fleet: Fleet, end: number): Promise<void> {
   fleet.heal()
 }
 
-/** The faults are over: the fleet comes together, and what its steady daemons hold is read. */
+/** The faults are over: the fleet comes together, and what its daemons hold is read. */
 async function settle(fleet: Fleet): Promise<Map<string, Gauges>> {
   await untilOneView(fleet, SETTLE)
   await untilAllEvents(fleet, SETTLE)
-  // The last links are made, and what the tools asked has been answered.
   const gauges = new Map<string, Gauges>()
-  for (const daemon of fleet.all())
-    if (fleet.steady.includes(daemon.name)) gauges.set(daemon.name, await gaugesOf(daemon))
+  for (const daemon of fleet.all()) gauges.set(daemon.name, await gaugesOf(daemon))
   return gauges
 }
 
@@ -81,6 +82,7 @@ try {
   const began = performance.now()
   await harass(fleet, began + baseline * 60_000)
   const before = await settle(fleet)
+  const measured = performance.now()
   console.log(`one view and every event everywhere at minute ${Math.round((performance.now() - began) / 60_000)}`)
   await harass(fleet, began + minutes * 60_000)
   const after = await settle(fleet)
@@ -88,9 +90,18 @@ try {
 
   for (const [name, { done: times, failed }] of done)
     console.log(`  ${name.padEnd(10)} ${times} done, ${failed} not possible`)
+  console.log(`  since minute ${baseline}; of a daemon that was started again later, as it is now:`)
   console.log('  daemon      heap MiB         files      resources   resident MiB')
-  for (const [name, was] of before) {
-    const is = after.get(name)!
+  for (const [name, is] of after) {
+    const again = fleet.restarted.get(name)
+    if (again !== undefined && again > measured) {
+      const minute = ((again - began) / 60_000).toFixed(1)
+      console.log(
+        `  ${name.padEnd(10)} ${mib(is.heap)}   ${is.files}   ${is.resources}   ${mib(is.resident)}   since minute ${minute}`,
+      )
+      continue
+    }
+    const was = before.get(name)!
     console.log(
       `  ${name.padEnd(10)} ${mib(was.heap)} -> ${mib(is.heap)}   ${was.files} -> ${is.files}   ` +
         `${was.resources} -> ${is.resources}   ${mib(was.resident)} -> ${mib(is.resident)}`,
