@@ -129,6 +129,8 @@ export const api: Target = {
   },
   async open() {
     server = await serve()
+    // Its routes are loaded by the first who asks, and compiled then.
+    await ask({ method: 'GET', path: '/healthz', body: undefined }, server.path)
   },
   async close() {
     await server?.api.close()
