@@ -7,13 +7,14 @@ import { ledgerReply, ledgerRequest, ledgerValue } from './ledger.ts'
 import { mdns } from './mdns.ts'
 import { framing, handshake, linkOpen, rpc } from './network.ts'
 import { ociDocument, ociRequest, pushMessage } from './oci.ts'
+import { reach } from './relay.ts'
 import { serfRpc } from './serf-rpc.ts'
 import { statement } from './statement.ts'
 import { token } from './token.ts'
 
 /** Every decoder of bytes that come from outside. A new one gets its line here. */
 export const TARGETS: readonly Target[] = [
-  ...[framing, handshake, linkOpen, linkFrame, eventFrame, gossip, rpc, mdns],
+  ...[framing, handshake, linkOpen, linkFrame, eventFrame, gossip, rpc, mdns, reach],
   ...[statement, document, token],
   ...[ledgerValue, ledgerRequest, ledgerReply],
   ...[swarmMessage, imageDescription, manifest, chunkIndex],
