@@ -121,17 +121,22 @@ export function oneLine(status: RolloutStatusView): string {
 
 /** The state of a rollout in a few lines that fit the terminal. */
 export function draw(status: RolloutStatusView, { paint, width }: Context): string[] {
-  const { group, generation, phase, image, total, ok, failed, pending, permits, reason } = status
+  const { group, generation, phase, image, total, ok, failed, pending, permits, waves, reason } = status
   const clip = (text: string): string => plain(text).slice(0, (width ?? 1_000) - 1)
   const head = `${group}  generation ${generation}  ${image?.version ?? '-'}`
   const down = permits.map(permit => `${permit.name} (permit ${permit.token})`).join(', ')
   return [
     `${clip(head)}  ${paint(phaseTint(phase), phase)}`,
     `${paint(failed > 0 ? 'yellow' : 'green', bar(total === 0 ? 0 : ok / total))} ${ok} of ${total} ok, ${failed} failed, ${pending} pending`,
+    ...waves.map((wave, at) =>
+      clip(`wave ${at + 1}: ${wave.ok} of ${wave.nodes} ok, ${wave.state}${untilText(wave.until)}`),
+    ),
     clip(`down now: ${down || 'nobody'}`),
     ...(reason === '' ? [] : [clip(`reason: ${reason}`)]),
   ]
 }
+
+const untilText = (until: number | null): string => (until === null ? '' : ` until ${new Date(until).toISOString()}`)
 
 function conclude({ json, terminal, print, live, hint }: Context, { code, status, superseded }: Outcome): number {
   const { group, generation, phase, image, ok, total } = status

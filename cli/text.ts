@@ -19,6 +19,24 @@ export const short = (digest: string): string => digest.slice(0, 12)
 
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
+/** A length of time as people say it: `45s`, `3h 20m`. The two largest units are enough. */
+export function span(ms: number): string {
+  if (ms < 1_000) return `${ms}ms`
+  const seconds = Math.round(ms / 1_000)
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3_600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ] as const
+  const first = parts.findIndex(([count]) => count > 0)
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count}${unit}`)
+    .join(' ')
+}
+
 /** `/ip4/192.0.2.1/tcp/7946` as people write it. */
 export function hostPort(address: string): string {
   const [, protocol, host, transport, port] = address.split('/')

@@ -28,6 +28,11 @@ export function countOrShare(text: string): number | string {
   return positive(text)
 }
 
+/** `1%,10%,50%`: growing counts or shares. */
+export function waves(text: string): (number | string)[] {
+  return text.split(',').map(part => countOrShare(part.trim()))
+}
+
 /** `key=value`, gathered over repeats. */
 export function pair(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const at = text.indexOf('=')

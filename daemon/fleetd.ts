@@ -307,6 +307,7 @@ export async function startFleetd(
     group: () => labels.group,
     spread: plan => fleetd.spread('plan', plan.bytes),
     now,
+    random,
     log,
   })
 
@@ -496,6 +497,7 @@ export async function startFleetd(
       await registry?.close()
       queries.stop()
       groups.stop()
+      rollouts.stop()
       members?.stop()
       await events?.close()
       for (const layer of layers) await layer.stop()

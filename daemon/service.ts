@@ -307,6 +307,10 @@ export function createService(fleetd: Fleetd): FleetService {
       members()
       return rollouts.status(group, signal)
     },
+    async history(group, signal) {
+      members()
+      return rollouts.history(group, signal)
+    },
     async *watchRollout(group, signal) {
       let told = ''
       while (!signal.aborted) {

@@ -43,6 +43,10 @@ export const LIMITS = {
   /** 40 bytes a chunk: about 170 GiB of image. */
   chunkIndex: 128 * 1024 * 1024,
   roster: 4096,
+  /** Of one plan. */
+  waves: 32,
+  windows: 8,
+  zones: 256,
   /** A query's own payload, and one node's response. */
   queryPayload: 64 * 1024,
   queryResponse: 64 * 1024,

@@ -1,14 +1,17 @@
-import { FleetError, type Millis, PLAN, type Plan, type RolloutDraft, sign, toDocument } from '../../protocol/index.ts'
+import { FleetError, type Millis, PLAN, parseWindow, sign, toDocument } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
 import { follow, oneLine } from '../follow.ts'
 import { groupOr } from '../nodes.ts'
-import { plain, plural } from '../text.ts'
+import { blastRadius, inOrder } from './blast-radius.ts'
+import { estimate } from './estimate.ts'
 import { assertOperator, readAuthority } from './fleet.ts'
 import { loadKey } from './key-store.ts'
+import { warnings } from './lint.ts'
 import { composePlan, type PlanRequest } from './plan.ts'
 import { readPlanFile } from './plan-file.ts'
 
-interface Options extends PlanRequest {
+export interface Options extends Omit<PlanRequest, 'window'> {
+  readonly window?: readonly string[]
   readonly layer?: string
   readonly image?: string
   readonly group?: string
@@ -39,11 +42,24 @@ export async function run(context: Context, flags: Options): Promise<number> {
   ])
   const now = Date.now() as Millis
   const groupSize = members.filter(member => member.group === group && member.status !== 'left').length
-  const plan = composePlan(draft, options, { policy: authority.policy, groupSize, now })
+  const tags = new Map(members.map(member => [member.id, member.tags]))
+  const { window: texts, ...request } = options
+  const window = texts === undefined ? {} : { window: texts.map(parseWindow) }
+  const plan = composePlan(
+    draft,
+    { ...request, ...window },
+    { policy: authority.policy, groupSize, now, tagOf: tag => node => tags.get(node)?.[tag] },
+  )
+  const warned = warnings(plan, draft)
   if (operator === undefined) {
-    context.show({ plan, roster: inOrder(plan, draft), excluded: draft.excluded }, () => blastRadius(plan, draft))
+    const time = estimate(plan, now)
+    context.show(
+      { plan, roster: inOrder(plan, draft), excluded: draft.excluded, warnings: warned, estimate: time },
+      () => blastRadius(plan, draft, time, warned),
+    )
     return 0
   }
+  for (const warning of warned) context.hint(`Careful: ${warning}.`)
 
   const signed = sign(PLAN, authority.fleet, now, plan, [operator])
   const status = await client.call('POST /v1/rollouts', { body: { statement: toDocument(signed.bytes) } })
@@ -59,29 +75,4 @@ async function withFile(flags: Options, file: string): Promise<Options> {
   const { select, ...settings } = await readPlanFile(file)
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
   return { ...given, ...flags, select: { ...select, ...flags.select } }
-}
-
-const inOrder = (plan: Plan, draft: RolloutDraft): RolloutDraft['roster'] =>
-  plan.roster.map(node => draft.roster.find(entry => entry.node === node)!)
-
-/** What the plan would touch, before anybody signs it. */
-function blastRadius(plan: Plan, draft: RolloutDraft): string {
-  const roster = inOrder(plan, draft)
-  const already = roster.filter(entry => entry.digest === plan.image).length
-  const zones = new Set(roster.map(entry => entry.zone)).size
-  const wide = Math.max(...roster.map(entry => entry.name.length))
-  return [
-    `generation ${plan.generation} of group ${plan.group} would bring layer ${plan.layer} to ${plan.version}`,
-    `  ${plural(roster.length, 'node')} in ${plural(zones, 'zone')}, ${already} of them there already; at most ${plan.maxUnavailable} down at once`,
-    `  ${plan.strategy}${plan.canary > 0 ? `, ${plan.canary} first` : ''}; undone when ${plan.maxFailed} failed; each healthy for ${plan.minHealthy / 1000} s within ${plan.deadline / 1000} s`,
-    `  back to ${draft.roster.find(entry => entry.digest === plan.previous)?.version ?? plan.previous ?? 'nothing: there is no image before'} when undone`,
-    ...roster.map(
-      (entry, at) =>
-        `  ${String(at + 1).padStart(4)}  ${entry.name.padEnd(wide)}  ${entry.zone}  ${entry.version ?? 'empty'}${at < plan.canary ? '  (canary)' : ''}`,
-    ),
-    ...draft.excluded.map(entry => `   not  ${entry.name}: ${entry.reason}`),
-    'Nothing was submitted (--dry-run).',
-  ]
-    .map(line => line.split('\n').map(plain).join('\n'))
-    .join('\n')
 }

@@ -53,6 +53,7 @@ export function answersOf(service: FleetService): Answers {
     'POST /v1/rollouts': ({ body }, signal) => service.submitPlan(body.statement, signal),
     'POST /v1/orders': ({ body }, signal) => service.order(body.statement, signal),
     'GET /v1/rollouts/:group': ({ params }, signal) => service.rollout(params.group, signal),
+    'GET /v1/rollouts/:group/history': ({ params }, signal) => service.history(params.group, signal),
     'GET /v1/rollouts/:group/draft': ({ params, query }, signal) => service.draft(params.group, query, signal),
     'GET /v1/rollouts/:group/explain/:node': ({ params }, signal) => service.explain(params.group, params.node, signal),
     'GET /v1/ledger/:group': ({ params }, signal) => service.ledger(params.group, signal),

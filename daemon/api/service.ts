@@ -23,6 +23,7 @@ import type {
   Readiness,
   Received,
   RolloutDraft,
+  RolloutHistory,
   RolloutList,
   RolloutStatusView,
   Rtt,
@@ -98,6 +99,7 @@ export interface FleetService {
   order(statement: Uint8Array, signal: AbortSignal): Promise<RolloutStatusView>
   rollouts(): Answer<RolloutList>
   rollout(group: string, signal: AbortSignal): Promise<RolloutStatusView>
+  history(group: string, signal: AbortSignal): Promise<RolloutHistory>
   /** The present state first, then every change until the signal aborts. */
   watchRollout(group: string, signal: AbortSignal): AsyncIterable<RolloutStatusView>
   /** `node` is a name, an id or the beginning of one. */

@@ -2,14 +2,13 @@
 // It decides nothing: the machines of rollout/ do, and this folder carries their effects out.
 // It knows the network through `Network` and the members through `MemberLookup`.
 export type { LedgerAccess, Proposal } from './access.ts'
+export type { Draft } from './draft.ts'
 export { createGroups, type Groups } from './groups.ts'
 export { createLayer, type Layer } from './layer.ts'
 export { createPlans, type Plans } from './plans.ts'
 export {
   askForConfirmation,
   createRollouts,
-  type Draft,
   type MemberLookup,
-  type RolloutStatus,
   type Rollouts,
 } from './rollouts.ts'

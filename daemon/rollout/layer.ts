@@ -11,6 +11,7 @@ import {
   toFleetError,
 } from '../../protocol/index.ts'
 import {
+  type Action,
   createReplacement,
   type Intent,
   type LedgerValue,
@@ -149,7 +150,10 @@ export function createLayer(init: LayerInit): Layer {
       case 'release':
         return own(() => release(effect))
       case 'already':
-        return own(already)
+        return own(() => tell({ type: 'already', node, now: now() }))
+      case 'unwell':
+        log.warn({ layer, reason: effect.reason }, `layer ${layer}: not well since its replacement: ${effect.reason}`)
+        return own(() => tell({ type: 'unwell', node, reason: effect.reason.slice(0, 512), now: now() }))
       default:
         return effect satisfies never
     }
@@ -233,11 +237,12 @@ export function createLayer(init: LayerInit): Layer {
     return { type: 'released' }
   }
 
-  const already = async (): Promise<undefined> => {
+  /** Says something of this node to the ledger, once at a time: it is said again for as long as the ledger does not know. */
+  const tell = async (action: Action): Promise<undefined> => {
     if (proposing) return
     proposing = true
     try {
-      await ledger.propose({ type: 'already', node, now: now() }, signal)
+      await ledger.propose(action, signal)
     } finally {
       proposing = false
     }

@@ -1,6 +1,5 @@
 import type { Logger } from 'pino'
 import {
-  type Digest,
   decode,
   encode,
   FleetError,
@@ -13,18 +12,22 @@ import {
   openOrder,
   openPlan,
   type Plan,
+  type Random,
+  type RolloutHistory,
+  type RolloutStatusView,
   type Statement,
 } from '../../protocol/index.ts'
-import { type Action, countBits, type LedgerValue, type Refusal } from '../../rollout/index.ts'
+import type { Action, LedgerValue, Refusal } from '../../rollout/index.ts'
 import type { Network } from '../network/index.ts'
 import type { Trust } from '../trust/index.ts'
 import type { Proposal } from './access.ts'
+import { type Draft, draftOf } from './draft.ts'
 import type { Groups } from './groups.ts'
 import type { Layer } from './layer.ts'
 import type { Plans } from './plans.ts'
+import { historyOf, statusOf } from './status.ts'
+import { createUpkeep } from './upkeep.ts'
 
-/** With no grant and no release for this long on top of the plan's own deadline, anybody pauses the rollout (Kubernetes and Nomad: 10 minutes). */
-const PROGRESS_DEADLINE = 10 * 60_000
 const EXPLAIN_TIMEOUT = 3_000
 const CONFIRM_TIMEOUT = 2_000
 /** How many peers have to see a replaced node alive and passing before its permit goes back. */
@@ -47,50 +50,19 @@ export interface MemberLookup {
   find(node: NodeId): ReturnType<MemberLookup['all']>[number] | undefined
 }
 
-export interface RolloutStatus {
-  readonly group: string
-  readonly generation: number
-  readonly phase: LedgerValue['phase']
-  readonly image: { digest: Digest; version: string } | null
-  readonly target: Digest | null
-  readonly total: number
-  readonly ok: number
-  readonly failed: number
-  readonly pending: number
-  readonly permits: readonly { token: number; node: NodeId; name: string; kind: string; since: Millis }[]
-  readonly waves: readonly never[]
-  readonly reason: string
-}
-
-export interface Draft {
-  readonly group: string
-  readonly layer: string
-  readonly generation: number
-  readonly previous: Digest | null
-  readonly phase: LedgerValue['phase']
-  readonly denied: readonly Digest[]
-  readonly roster: readonly {
-    node: NodeId
-    name: string
-    zone: string
-    digest: Digest | null
-    version: string | null
-  }[]
-  /** Members of the group that the plan leaves out, and why. */
-  readonly excluded: readonly { node: NodeId; name: string; reason: string }[]
-}
-
 export interface Rollouts {
   draft(group: string, layer: string, select: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Draft>
-  submit(plan: Uint8Array, signal: AbortSignal): Promise<RolloutStatus>
-  order(order: Uint8Array, signal: AbortSignal): Promise<RolloutStatus>
-  status(group: string, signal: AbortSignal): Promise<RolloutStatus>
-  list(): readonly RolloutStatus[]
+  submit(plan: Uint8Array, signal: AbortSignal): Promise<RolloutStatusView>
+  order(order: Uint8Array, signal: AbortSignal): Promise<RolloutStatusView>
+  status(group: string, signal: AbortSignal): Promise<RolloutStatusView>
+  list(): readonly RolloutStatusView[]
+  history(group: string, signal: AbortSignal): Promise<RolloutHistory>
   explain(node: NodeId, signal: AbortSignal): Promise<string>
   /** A plan reached this node, by gossip or from disk. Throws unless an operator signed it. */
   acceptPlan(bytes: Uint8Array): Statement<Plan>
   /** The ledger of our group is known to say this. */
   observe(value: LedgerValue): void
+  stop(): void
 }
 
 export interface RolloutsInit {
@@ -104,6 +76,7 @@ export interface RolloutsInit {
   /** Sends a plan on its way to all members and to the disk. */
   readonly spread: (plan: Statement<Plan>) => Promise<void>
   readonly now: () => Millis
+  readonly random: Random
   readonly log: Logger
 }
 
@@ -111,13 +84,13 @@ export const SERVICE = { explain: 'explain', confirm: 'confirm' } as const
 
 export function createRollouts(init: RolloutsInit): Rollouts {
   const { trust, network, groups, plans, layers, members, now, log } = init
-  const background = new AbortController().signal
+  const upkeep = createUpkeep({ groups, now, random: init.random, log })
 
   const observe = (value: LedgerValue): void => {
     if (value.group !== init.group()) return
     const plan = value.plan === null ? undefined : plans.get(value.plan)
     for (const layer of layers) layer.observe(value, plan)
-    pauseWhenStalled(value, plan)
+    upkeep.observe(value, plan)
     giveBackForgotten(value)
   }
 
@@ -125,17 +98,6 @@ export function createRollouts(init: RolloutsInit): Rollouts {
   const giveBackForgotten = (value: LedgerValue): void => {
     const permit = value.permits.find(held => held.node === network.self)
     if (permit !== undefined && layers.every(layer => layer.idle())) layers[0]?.giveBack(permit)
-  }
-
-  const pauseWhenStalled = (value: LedgerValue, plan: Statement<Plan> | undefined): void => {
-    if (plan === undefined || (value.phase !== 'canary' && value.phase !== 'rolling' && value.phase !== 'reversing'))
-      return
-    const quiet = now() - value.progressAt
-    if (quiet < plan.body.deadline + PROGRESS_DEADLINE) return
-    const reason = `nothing has moved for ${Math.round(quiet / 60_000)} minutes`
-    groups
-      .propose(value.group, { type: 'stall', reason, now: now() }, background)
-      .catch(error => log.debug({ err: error }, 'could not pause a stalled rollout'))
   }
 
   const acceptPlan = (bytes: Uint8Array): Statement<Plan> => {
@@ -157,34 +119,10 @@ export function createRollouts(init: RolloutsInit): Rollouts {
     return value
   }
 
-  const view = (value: LedgerValue): RolloutStatus => {
-    const plan = value.plan === null ? undefined : plans.get(value.plan)
-    const total = plan?.body.roster.length ?? 0
-    const ok = countBits(value.ok)
-    const failed = countBits(value.failed)
-    return {
-      group: value.group,
-      generation: value.generation,
-      phase: value.phase,
-      image: plan === undefined ? null : { digest: plan.body.image, version: plan.body.version },
-      target: plan === undefined ? null : (value.targets[plan.body.layer] ?? null),
-      total,
-      ok,
-      failed,
-      pending: Math.max(0, total - ok - failed - countBits(value.writtenOff)),
-      permits: value.permits.map(permit => ({
-        token: permit.token,
-        node: permit.node,
-        name: members.find(permit.node)?.name ?? permit.node,
-        kind: permit.kind,
-        since: permit.since,
-      })),
-      waves: [],
-      reason: value.reason,
-    }
-  }
+  const view = (value: LedgerValue): RolloutStatusView =>
+    statusOf(value, value.plan === null ? undefined : plans.get(value.plan), node => members.find(node)?.name ?? node)
 
-  const settle = (answer: Proposal, what: string): RolloutStatus => {
+  const settle = (answer: Proposal, what: string): RolloutStatusView => {
     // `unchanged`: it is so already, most likely because an earlier try of this very proposal did get through.
     if (answer.type === 'committed' || (answer.type === 'refused' && answer.refusal.refused === 'unchanged'))
       return view(answer.value)
@@ -208,40 +146,7 @@ export function createRollouts(init: RolloutsInit): Rollouts {
     observe,
 
     async draft(group, layer, select, signal) {
-      const value = await demandValue(group, signal)
-      const patterns = Object.entries(select).map(([key, pattern]) => [key, new RegExp(`^(?:${pattern})$`)] as const)
-      const roster: Draft['roster'][number][] = []
-      const excluded: Draft['excluded'][number][] = []
-      for (const member of members.all()) {
-        if (member.group !== group || member.status === 'left') continue
-        if (!patterns.every(([key, pattern]) => pattern.test(member.tags[key] ?? ''))) continue
-        const running = member.layers.find(status => status.layer === layer)
-        const reason =
-          running === undefined
-            ? `it has no layer ${layer}`
-            : member.status === 'alive' || member.status === 'suspect'
-              ? undefined
-              : `it is ${member.status}`
-        if (reason !== undefined) excluded.push({ node: member.id, name: member.name, reason })
-        else
-          roster.push({
-            node: member.id,
-            name: member.name,
-            zone: member.zone,
-            digest: running!.digest,
-            version: running!.version,
-          })
-      }
-      return {
-        group,
-        layer,
-        generation: value.generation + 1,
-        previous: value.targets[layer] ?? null,
-        phase: value.phase,
-        denied: value.denied,
-        roster,
-        excluded,
-      }
+      return draftOf(await demandValue(group, signal), layer, select, members.all())
     },
 
     async submit(bytes, signal) {
@@ -281,6 +186,9 @@ export function createRollouts(init: RolloutsInit): Rollouts {
         .flatMap(group => groups.known(group) ?? [])
         .filter(value => value.phase !== 'idle')
         .map(view),
+
+    history: async (group, signal) => historyOf(await demandValue(group, signal)),
+    stop: () => upkeep.stop(),
 
     async explain(node, signal) {
       if (node === network.self) return explainSelf()

@@ -27,6 +27,16 @@ export const permitSchema = z.object({
 })
 export type PermitView = z.infer<typeof permitSchema>
 
+export const waveSchema = z.object({
+  nodes: counter,
+  ok: counter,
+  failed: counter,
+  state: z.enum(['waiting', 'going', 'soaking', 'over']),
+  /** While it soaks: until when. */
+  until: time.nullable(),
+})
+export type WaveView = z.infer<typeof waveSchema>
+
 export const rolloutStatusSchema = z.object({
   group: label,
   generation: counter,
@@ -40,13 +50,35 @@ export const rolloutStatusSchema = z.object({
   failed: counter,
   pending: counter,
   permits: list(permitSchema),
-  waves: list(z.never()),
+  /** The canaries and the rest, or the waves, in order; none where all may go at once. */
+  waves: list(waveSchema),
   /** Why it is in this phase. */
   reason: z.string(),
 })
 export type RolloutStatusView = z.infer<typeof rolloutStatusSchema>
 export const rolloutsSchema = z.object({ rollouts: list(rolloutStatusSchema) })
 export type RolloutList = z.infer<typeof rolloutsSchema>
+
+/** A group's generations, newest first. */
+export const historySchema = z.object({
+  group: label,
+  generations: list(
+    z.object({
+      generation: counter,
+      plan: digest,
+      layer: label,
+      image: z.object({ digest, version }),
+      since: time,
+      phase,
+      reason: z.string(),
+      ok: counter,
+      failed: counter,
+      /** The last grant, release or change of phase. */
+      at: time,
+    }),
+  ),
+})
+export type RolloutHistory = z.infer<typeof historySchema>
 
 /** What a plan would be, if it were signed now. */
 export const draftSchema = z.object({

@@ -142,6 +142,11 @@ export const ROUTES = {
     params: group,
     result: rollouts.rolloutStatusSchema,
   },
+  'GET /v1/rollouts/:group/history': {
+    summary: "A group's generations, newest first",
+    params: group,
+    result: rollouts.historySchema,
+  },
   'GET /v1/rollouts/:group/draft': {
     summary: 'What a plan for this group would be now',
     params: group,

@@ -1,5 +1,8 @@
 import type { Digest, Millis, NodeId, Plan } from '../../protocol/index.ts'
 import { clearBit, countBits, emptyBits, hasBit, setBit } from './bits.ts'
+import { overBudget } from './budget.ts'
+import { remembered } from './history.ts'
+import { advance, nextStage, phaseOf, reach, stagesOf } from './stages.ts'
 import type { Action, LedgerValue, Permit, Phase, Refusal } from './value.ts'
 
 /** Failed digests that a group remembers; the oldest is forgotten first. */
@@ -24,6 +27,8 @@ export function genesis(group: string, voters: readonly NodeId[]): LedgerValue {
     plan: null,
     phase: 'idle',
     resumeTo: null,
+    wave: 0,
+    soakUntil: 0 as Millis,
     reason: '',
     nextToken: 1,
     permits: [],
@@ -33,6 +38,7 @@ export function genesis(group: string, voters: readonly NodeId[]): LedgerValue {
     targets: {},
     denied: [],
     fenced: [],
+    history: [],
     progressAt: 0 as Millis,
   }
 }
@@ -61,13 +67,17 @@ function transition(value: LedgerValue, action: Action, plan: Plan | undefined):
       return release(value, action, plan)
     case 'already':
       return already(value, action, plan)
+    case 'unwell':
+      return unwell(value, action, plan)
+    case 'soaked':
+      return soaked(value, action.now, plan)
     case 'stall':
     case 'pause':
       return pause(value, action.reason, action.now)
     case 'resume':
       return resume(value, action.reason, action.now)
     case 'promote':
-      return promote(value, action.reason, action.now)
+      return promote(value, action.reason, action.now, plan)
     case 'abort':
       return abort(value, action.reason, action.now)
     case 'undo':
@@ -95,6 +105,8 @@ function start(value: LedgerValue, { plan, now }: Extract<Action, { type: 'start
       'stale',
       `generation ${body.generation} is not newer than generation ${value.generation}; draft the plan again`,
     )
+  if (now > body.notAfter)
+    return refuse('expired', `the plan expired on ${new Date(body.notAfter).toISOString()}; draft it again`)
   if (value.denied.includes(body.image) && !body.force)
     return refuse(
       'denied',
@@ -108,12 +120,15 @@ function start(value: LedgerValue, { plan, now }: Extract<Action, { type: 'start
     ...value,
     generation: body.generation,
     plan: plan.id,
-    phase: body.canary > 0 ? 'canary' : 'rolling',
+    phase: phaseOf(body, 0),
     resumeTo: null,
+    wave: 0,
+    soakUntil: 0 as Millis,
     reason: body.reason,
     ok: emptyBits(count),
     failed: emptyBits(count),
     writtenOff: emptyBits(count),
+    history: remembered(value, plan, now),
     progressAt: now,
   }
 }
@@ -133,14 +148,10 @@ function grant(
   if (index < 0) return refuse('not-in-roster', `plan ${plan.generation} does not name this node`)
   const kind = turn(value, plan, index)
   if (typeof kind !== 'string') return kind
-  const down = new Set<NodeId>([node, ...value.permits.map(permit => permit.node)])
-  for (const other of unavailable) if (plan.roster.includes(other) && !value.fenced.includes(other)) down.add(other)
-  if (down.size > plan.maxUnavailable) {
-    return refuse(
-      'budget',
-      `${down.size - 1} of the group's members are down or may be, and the budget is ${plan.maxUnavailable}`,
-    )
-  }
+  if (kind === 'replace' && now > plan.notAfter)
+    return refuse('expired', `plan ${plan.generation} expired on ${new Date(plan.notAfter).toISOString()}`)
+  const over = overBudget(value, plan, node, unavailable)
+  if (over !== undefined) return over
   const permit: Permit = { token: value.nextToken, node, zone, kind, generation: value.generation, since: now }
   return { ...value, nextToken: value.nextToken + 1, permits: [...value.permits, permit], progressAt: now }
 }
@@ -152,8 +163,15 @@ function turn(value: LedgerValue, plan: Plan, index: number): Permit['kind'] | R
     case 'rolling':
       if (hasBit(value.ok, index)) return refuse('unchanged', 'it has done its part of this generation')
       if (hasBit(value.failed, index)) return refuse('turn', 'it failed in this generation')
-      if (value.phase === 'canary' && index >= plan.canary) return refuse('turn', 'the canaries go first')
-      return 'replace'
+      if (index < reach(value, plan)) return 'replace'
+      return refuse(
+        'turn',
+        value.phase === 'canary'
+          ? 'the canaries go first'
+          : `wave ${value.wave + 1} of ${stagesOf(plan).length} is under way, and this node is of a later one`,
+      )
+    case 'soaking':
+      return refuse('turn', value.reason)
     case 'reversing':
       return hasBit(value.ok, index) ? 'revert' : refuse('unchanged', 'it has nothing to undo')
     case 'paused':
@@ -197,8 +215,8 @@ function release(
 /** Counts a failure, and takes the rollout back when that was one too many. */
 function fail(value: LedgerValue, plan: Plan, index: number, reason: string): LedgerValue {
   const failed: LedgerValue = { ...value, failed: setBit(value.failed, index) }
-  const phase = failed.phase === 'paused' ? failed.resumeTo : failed.phase
-  if (phase !== 'canary' && phase !== 'rolling') return advance(failed, plan)
+  const phase = underWay(failed)
+  if (phase !== 'canary' && phase !== 'rolling' && phase !== 'soaking') return advance(failed, plan)
   const canary = index < plan.canary
   if (!canary && countBits(failed.failed) < plan.maxFailed) return advance(failed, plan)
   const denied = deny(failed.denied, plan.image)
@@ -215,6 +233,34 @@ function fail(value: LedgerValue, plan: Plan, index: number, reason: string): Le
   return advance({ ...failed, denied, phase: 'reversing', resumeTo: null, reason: why }, plan)
 }
 
+/** The phase that a rollout is in, or was in when it was paused. */
+const underWay = (value: LedgerValue): LedgerValue['phase'] =>
+  value.phase === 'paused' && value.resumeTo !== null ? value.resumeTo : value.phase
+
+const isForward = (phase: LedgerValue['phase']): boolean =>
+  phase === 'canary' || phase === 'rolling' || phase === 'soaking'
+
+function unwell(
+  value: LedgerValue,
+  { node, reason, now }: Extract<Action, { type: 'unwell' }>,
+  plan: Plan | undefined,
+): LedgerValue | Refusal {
+  if (plan === undefined || !isForward(underWay(value)))
+    return refuse('phase', `generation ${value.generation} is ${value.phase}`)
+  const index = plan.roster.indexOf(node)
+  if (index < 0) return refuse('not-in-roster', `plan ${plan.generation} does not name this node`)
+  if (!hasBit(value.ok, index)) return refuse('turn', 'it has not been replaced in this generation')
+  if (hasBit(value.failed, index)) return refuse('unchanged', 'the ledger knows')
+  return fail({ ...value, progressAt: now }, plan, index, reason)
+}
+
+function soaked(value: LedgerValue, now: Millis, plan: Plan | undefined): LedgerValue | Refusal {
+  if (plan === undefined || value.phase !== 'soaking')
+    return refuse('phase', `generation ${value.generation} is ${value.phase}`)
+  if (now < value.soakUntil) return refuse('turn', `it soaks until ${new Date(value.soakUntil).toISOString()}`)
+  return nextStage({ ...value, progressAt: now }, plan)
+}
+
 function already(
   value: LedgerValue,
   { node, now }: Extract<Action, { type: 'already' }>,
@@ -225,49 +271,19 @@ function already(
   if (index < 0) return refuse('not-in-roster', `plan ${plan.generation} does not name this node`)
   if (value.permits.some(permit => permit.node === node))
     return refuse('unchanged', 'it holds a permit, and says so when it gives that back')
-  const phase = value.phase === 'paused' ? value.resumeTo : value.phase
+  const phase = underWay(value)
   const ok = hasBit(value.ok, index)
-  if ((phase === 'canary' || phase === 'rolling') && !ok)
-    return advance({ ...value, ok: setBit(value.ok, index), progressAt: now }, plan)
+  if (isForward(phase) && !ok) return advance({ ...value, ok: setBit(value.ok, index), progressAt: now }, plan)
   if (phase === 'reversing' && ok) return advance({ ...value, ok: clearBit(value.ok, index), progressAt: now }, plan)
   return refuse('unchanged', 'the ledger knows')
 }
 
-/** Moves the phase on when what it waited for has come about. */
-function advance(value: LedgerValue, plan: Plan): LedgerValue {
-  const count = plan.roster.length
-  const settled = (index: number): boolean => hasBit(value.ok, index) || hasBit(value.writtenOff, index)
-  switch (value.phase) {
-    case 'canary': {
-      for (let index = 0; index < plan.canary; index++) if (!settled(index)) return value
-      return advance({ ...value, phase: 'rolling', reason: plan.reason }, plan)
-    }
-    case 'rolling': {
-      for (let index = 0; index < count; index++) if (!settled(index) && !hasBit(value.failed, index)) return value
-      if (value.permits.length > 0) return value
-      return { ...value, phase: 'done', targets: { ...value.targets, [plan.layer]: plan.image } }
-    }
-    case 'reversing': {
-      for (let index = 0; index < count; index++)
-        if (hasBit(value.ok, index) && !hasBit(value.writtenOff, index)) return value
-      if (value.permits.length > 0) return value
-      return { ...value, phase: 'rolled-back', targets: targetsAfterUndo(value, plan) }
-    }
-    default:
-      return value
-  }
-}
-
-function targetsAfterUndo(value: LedgerValue, plan: Plan): LedgerValue['targets'] {
-  const { [plan.layer]: _, ...others } = value.targets
-  return plan.previous === null ? others : { ...others, [plan.layer]: plan.previous }
-}
-
 function pause(value: LedgerValue, reason: string, now: Millis): LedgerValue | Refusal {
-  if (value.phase !== 'canary' && value.phase !== 'rolling' && value.phase !== 'reversing') {
-    return refuse(value.phase === 'paused' ? 'unchanged' : 'phase', `generation ${value.generation} is ${value.phase}`)
+  const { phase } = value
+  if (phase !== 'canary' && phase !== 'rolling' && phase !== 'soaking' && phase !== 'reversing') {
+    return refuse(phase === 'paused' ? 'unchanged' : 'phase', `generation ${value.generation} is ${phase}`)
   }
-  return { ...value, phase: 'paused', resumeTo: value.phase, reason, progressAt: now }
+  return { ...value, phase: 'paused', resumeTo: phase, reason, progressAt: now }
 }
 
 function resume(value: LedgerValue, reason: string, now: Millis): LedgerValue | Refusal {
@@ -276,11 +292,18 @@ function resume(value: LedgerValue, reason: string, now: Millis): LedgerValue | 
   return { ...value, phase: value.resumeTo, resumeTo: null, reason, progressAt: now }
 }
 
-function promote(value: LedgerValue, reason: string, now: Millis): LedgerValue | Refusal {
-  const phase = value.phase === 'paused' ? value.resumeTo : value.phase
-  if (phase !== 'canary')
-    return refuse('phase', `generation ${value.generation} is ${value.phase}; only a canary can be promoted`)
-  return { ...value, phase: 'rolling', resumeTo: null, reason, progressAt: now }
+/** Goes on to the next stage though this one is not over, or to the end of the last soak. */
+function promote(value: LedgerValue, reason: string, now: Millis, plan: Plan | undefined): LedgerValue | Refusal {
+  const phase = underWay(value)
+  const waits =
+    phase === 'soaking' || (isForward(phase) && plan !== undefined && value.wave < stagesOf(plan).length - 1)
+  if (plan === undefined || !waits)
+    return refuse(
+      'phase',
+      `generation ${value.generation} is ${value.phase}; only a canary, a wave or a soak can be promoted`,
+    )
+  const promoted = nextStage({ ...value, progressAt: now }, plan)
+  return promoted.phase === 'done' || reason === '' ? promoted : { ...promoted, reason }
 }
 
 function abort(value: LedgerValue, reason: string, now: Millis): LedgerValue | Refusal {

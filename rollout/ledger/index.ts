@@ -1,7 +1,9 @@
 export { type VoterContext, type VoterState, vote } from './acceptor.ts'
 export { apply, genesis, invariants, isOver, isRefusal, successor } from './apply.ts'
 export { countBits, hasBit } from './bits.ts'
+export { crowdedZones } from './budget.ts'
 export { createLedgerClient, type LedgerClient } from './client.ts'
+export { endOf } from './history.ts'
 export {
   type Ballot,
   compareBallots,
@@ -21,6 +23,8 @@ export {
   type ProposerInput,
   type ProposerOutcome,
 } from './proposer.ts'
-export type { Action, LedgerValue, Permit, PermitKind, Phase, Refusal } from './value.ts'
+export { beginOf, countSettled, stagesOf } from './stages.ts'
+export { stalled } from './stall.ts'
+export type { Action, LedgerValue, Past, Permit, PermitKind, Phase, Refusal } from './value.ts'
 export { createVoter, decodeState, encodeState, type Voter, type VoterStore } from './voter.ts'
 export { type Candidate, grow } from './voters.ts'

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { Plan, Statement } from '../../protocol/index.ts'
+import type { Millis, Plan, Statement } from '../../protocol/index.ts'
 import {
   type Authority,
   check,
@@ -11,6 +11,7 @@ import {
   objectionText,
   openPlan,
 } from '../../protocol/index.ts'
+import { MAX_HISTORY } from './history.ts'
 import type { Action, LedgerValue } from './value.ts'
 
 /** Orders proposals within one epoch: by round, then by proposer. Round 0 is the value that the epoch was installed with. */
@@ -67,6 +68,18 @@ const voters = z.array(node).min(1).max(7)
 const kind = z.enum(['replace', 'revert'])
 const permit = z.object({ token: count, node, zone: label, kind, generation: count, since: time })
 
+const phase = z.enum(['idle', 'canary', 'rolling', 'soaking', 'paused', 'reversing', 'done', 'rolled-back', 'aborted'])
+const past = z.object({
+  generation: count,
+  plan: digest,
+  layer: label,
+  image: digest,
+  version: z.string().max(2 * LIMITS.name),
+  since: time,
+  end: z.object({ phase, reason: text, ok: count, failed: count, at: time }).nullable(),
+})
+
+/** What was written before there were waves, soaks and a history reads as if there were none. */
 const valueSchema: z.ZodType<LedgerValue> = z.object({
   group: label,
   version: count,
@@ -75,8 +88,10 @@ const valueSchema: z.ZodType<LedgerValue> = z.object({
   successors: voters.nullable(),
   generation: count,
   plan: digest.nullable(),
-  phase: z.enum(['idle', 'canary', 'rolling', 'paused', 'reversing', 'done', 'rolled-back', 'aborted']),
-  resumeTo: z.enum(['canary', 'rolling', 'reversing']).nullable(),
+  phase,
+  resumeTo: z.enum(['canary', 'rolling', 'soaking', 'reversing']).nullable(),
+  wave: count.default(0),
+  soakUntil: time.default(0 as Millis),
   reason: text,
   nextToken: count,
   permits: z.array(permit).max(LIMITS.roster),
@@ -86,6 +101,7 @@ const valueSchema: z.ZodType<LedgerValue> = z.object({
   targets: fields.recordOf(label, digest, MAX_TARGETS),
   denied: z.array(digest).max(64),
   fenced: z.array(node).max(256),
+  history: z.array(past).max(MAX_HISTORY).default([]),
   progressAt: time,
 })
 
@@ -103,6 +119,8 @@ const actionSchema = z.discriminatedUnion('type', [
     now: time,
   }),
   z.object({ type: z.literal('already'), node, now: time }),
+  z.object({ type: z.literal('unwell'), node, ...reason }),
+  z.object({ type: z.literal('soaked'), now: time }),
   ordered('stall'),
   ordered('pause'),
   ordered('resume'),

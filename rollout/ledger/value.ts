@@ -1,7 +1,19 @@
 import type { Digest, Millis, NodeId, Plan, Statement } from '../../protocol/index.ts'
 
-/** Where a generation stands. `idle`: the group has never had a plan. The last four are ends: a new plan may start. */
-export type Phase = 'idle' | 'canary' | 'rolling' | 'paused' | 'reversing' | 'done' | 'rolled-back' | 'aborted'
+/**
+ * Where a generation stands. `idle`: the group has never had a plan. `soaking`: all that may go have gone, and must stay well for a while.
+ * The last three are ends, after which a new plan may start.
+ */
+export type Phase =
+  | 'idle'
+  | 'canary'
+  | 'rolling'
+  | 'soaking'
+  | 'paused'
+  | 'reversing'
+  | 'done'
+  | 'rolled-back'
+  | 'aborted'
 
 /** What a permit is for. A `revert` takes a node back to the image before; it needs a permit like everything voluntary. */
 export type PermitKind = 'replace' | 'revert'
@@ -16,6 +28,25 @@ export interface Permit {
   readonly generation: number
   /** The proposer's wall clock at the grant. For people: no decision hangs on it. */
   readonly since: Millis
+}
+
+/** What is remembered of a generation. */
+export interface Past {
+  readonly generation: number
+  readonly plan: Digest
+  readonly layer: string
+  readonly image: Digest
+  /** `name:version`, for people. */
+  readonly version: string
+  readonly since: Millis
+  /** Null while it is the newest: the value itself says how that stands. */
+  readonly end: {
+    readonly phase: Phase
+    readonly reason: string
+    readonly ok: number
+    readonly failed: number
+    readonly at: Millis
+  } | null
 }
 
 /** The whole state of a group's ledger: the value of its CASPaxos register. Small: a plan's roster is referred to by digest. */
@@ -33,7 +64,11 @@ export interface LedgerValue {
   readonly plan: Digest | null
   readonly phase: Phase
   /** Where `resume` goes back to; null unless paused. */
-  readonly resumeTo: 'canary' | 'rolling' | 'reversing' | null
+  readonly resumeTo: 'canary' | 'rolling' | 'soaking' | 'reversing' | null
+  /** Which of the plan's stages is under way (see `stagesOf`), from 0. */
+  readonly wave: number
+  /** While soaking: until when. By the clock of whoever wrote it: a stage may begin early or late by the skew of two clocks, and no more hangs on it. */
+  readonly soakUntil: Millis
   /** Why it is in this phase, in a sentence. */
   readonly reason: string
   readonly nextToken: number
@@ -48,6 +83,8 @@ export interface LedgerValue {
   readonly denied: readonly Digest[]
   /** Identities that were written off: they get no permit ever again. */
   readonly fenced: readonly NodeId[]
+  /** The last generations, oldest first; the one that is under way stands last, without an end. */
+  readonly history: readonly Past[]
   /** Wall clock of the last grant, release or phase change, for the progress deadline. */
   readonly progressAt: Millis
 }
@@ -78,6 +115,10 @@ export type Action =
     }
   /** A node finds that it runs the plan's image (or the previous one, when reversing) already: no disruption, so no permit. */
   | { readonly type: 'already'; readonly node: NodeId; readonly now: Millis }
+  /** A node that has been replaced in this generation is not well any more: it counts as failed, stays where it is, and is reverted with the others if they are. */
+  | { readonly type: 'unwell'; readonly node: NodeId; readonly reason: string; readonly now: Millis }
+  /** The soak is over: anybody may say so once `soakUntil` has passed. */
+  | { readonly type: 'soaked'; readonly now: Millis }
   /** No grant or release for longer than the plan's progress deadline: anybody may pause the rollout. */
   | { readonly type: 'stall'; readonly reason: string; readonly now: Millis }
   /** An operator's word, its signature already checked. */
@@ -96,7 +137,9 @@ export interface Refusal {
     | 'conflict' // another generation is active, or the plan was drafted against an older state
     | 'stale' // of an older generation, or the token is not held
     | 'budget' // K are down already
-    | 'turn' // not this node's turn: canaries first
+    | 'zone' // as many of its zone are down as may be
+    | 'turn' // not this node's turn: canaries first, then wave by wave
+    | 'expired' // the plan's time is over
     | 'phase' // the phase allows no such thing
     | 'denied' // the image failed here before
     | 'fenced' // the node was written off

@@ -8,7 +8,9 @@ import {
   type Plan,
   type Random,
   type Statement,
+  windowsAt,
 } from '../../protocol/index.ts'
+import { hasBit } from '../ledger/bits.ts'
 import type { LedgerValue, Permit } from '../ledger/value.ts'
 import { next, type Wanted } from './target.ts'
 import type { Effect, Input, Intent, Outcome, ReleaseIntent, ReplaceIntent } from './types.ts'
@@ -160,11 +162,14 @@ export function createReplacement(init: ReplacementInit): Replacement {
     }
   }
 
+  /** A window opens for all at once: they come one after another. */
+  const soonAfter = (opens: Millis): Millis => millis(opens + random.int(OUT_OF_TURN))
+
   /** Asks for a permit when there may be one, so that a thousand waiting nodes do not all write to the register. */
   const consider = (now: Millis, wanted: Wanted): void => {
     if (stage.at !== 'asking') return
     if (!wanted.open) {
-      stage = { ...stage, again: null }
+      stage = { ...stage, again: wanted.opens === null ? null : soonAfter(wanted.opens) }
       say('waiting', wanted.waitingFor)
       return
     }
@@ -172,6 +177,15 @@ export function createReplacement(init: ReplacementInit): Replacement {
     const at = millis(now + wait)
     if (stage.again === null || at < stage.again) stage = { ...stage, again: at }
     say('waiting', wanted.waitingFor)
+  }
+
+  /** Its wait is over: what was known when it began may not be so any more. */
+  const ask = (now: Millis): void => {
+    if (stage.at !== 'asking' || ledger === null) return
+    stage = { ...stage, again: null }
+    const move = next({ now, node, layer, current, value: ledger, plan })
+    if (move.type !== 'replace' || !move.wanted.open || move.wanted.plan !== stage.wanted.plan) return orient(now)
+    effects.push({ type: 'ask-permit' })
   }
 
   const askReady = (wanted: Wanted): void => {
@@ -325,9 +339,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
       case 'readying':
         return askReady(at.wanted)
       case 'asking':
-        stage = { ...at, again: null }
-        effects.push({ type: 'ask-permit' })
-        return
+        return ask(now)
       case 'draining':
         return drain(at.intent)
       case 'rereading':
@@ -371,8 +383,10 @@ export function createReplacement(init: ReplacementInit): Replacement {
           stage.at === 'readying' ||
           stage.at === 'asking' ||
           stage.at === 'installing'
-        )
-          return orient(now)
+        ) {
+          orient(now)
+          return tellUnwell()
+        }
         return judge(now)
       case 'staged':
         if (stage.at === 'staging' && stage.wanted.image === input.image) return askReady(stage.wanted)
@@ -510,8 +524,31 @@ export function createReplacement(init: ReplacementInit): Replacement {
       effects.push({ type: 'undrain' })
       return release(intent, 'skipped', 'the rollout is being undone')
     }
+    const late = intent.kind === 'replace' ? tooLate(now, intent) : undefined
+    if (late !== undefined) {
+      effects.push({ type: 'undrain' })
+      return release(intent, 'skipped', late)
+    }
     if (now - since > ACT_WITHIN) return reread(now, intent)
     flip(intent, millis(since + ACT_WITHIN))
+  }
+
+  /** A window may have closed, or the plan's time run out, while it was drained. */
+  const tooLate = (now: Millis, intent: ReplaceIntent): string | undefined => {
+    if (plan === undefined || plan.id !== intent.plan) return undefined
+    if (now > plan.body.notAfter) return `plan ${plan.body.generation} expired before it went down`
+    return windowsAt(plan.body.windows, now).open ? undefined : 'the maintenance window closed before it went down'
+  }
+
+  /** Replaced in the generation that is under way, and not well any more: the ledger counts it as failed. */
+  const tellUnwell = (): void => {
+    if (stage.at !== 'idle' || ledger === null || plan === undefined || plan.id !== ledger.plan) return
+    if (health.state !== 'failing' || plan.body.layer !== layer || current !== plan.body.image) return
+    const index = plan.body.roster.indexOf(node)
+    const phase = ledger.phase === 'paused' ? ledger.resumeTo : ledger.phase
+    if (phase !== 'canary' && phase !== 'rolling' && phase !== 'soaking') return
+    if (index < 0 || !hasBit(ledger.ok, index) || hasBit(ledger.failed, index)) return
+    effects.push({ type: 'unwell', reason: health.reason })
   }
 
   const takeHealth = (now: Millis, state: Health, reason: string): void => {
@@ -524,6 +561,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
       }
       judge(now)
     } else if (stage.at === 'recovering') recover(now)
+    else tellUnwell()
   }
 
   const wake = (now: Millis): Millis | null => {

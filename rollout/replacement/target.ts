@@ -1,5 +1,7 @@
-import type { Digest, Millis, NodeId, Plan, Statement } from '../../protocol/index.ts'
+import { type Digest, type Millis, type NodeId, type Plan, type Statement, windowsAt } from '../../protocol/index.ts'
 import { hasBit } from '../ledger/bits.ts'
+import { zoneIn } from '../ledger/budget.ts'
+import { reach, stagesOf } from '../ledger/stages.ts'
 import type { LedgerValue, PermitKind } from '../ledger/value.ts'
 
 /** What the ledger wants of this node's layer, and whether it may ask for a permit now. */
@@ -12,6 +14,8 @@ export interface Wanted {
   readonly open: boolean
   /** Among the next 2K in roster order: only those ask at once, so that the register is not fought over. */
   readonly near: boolean
+  /** When it is closed and time alone opens it: until then there is nothing to ask. */
+  readonly opens: Millis | null
   /** Why it is not yet its turn, in a sentence. */
   readonly waitingFor: string
 }
@@ -21,6 +25,11 @@ export type Move =
   | { readonly type: 'already' }
   | { readonly type: 'install'; readonly image: Digest }
   | { readonly type: 'replace'; readonly wanted: Wanted }
+
+interface Gate {
+  readonly reason: string
+  readonly opens: Millis | null
+}
 
 export interface Situation {
   readonly now: Millis
@@ -46,9 +55,10 @@ export function next(situation: Situation): Move {
   switch (phase) {
     case 'canary':
     case 'rolling':
-      return forward(situation, plan, index, phase)
+    case 'soaking':
+      return forward(plan, index)
     case 'reversing':
-      return backward(situation, plan, index)
+      return backward(plan, index)
     case 'done':
       if (current === null && now <= plan.body.notAfter) return { type: 'install', image: plan.body.image }
       return nothing(`generation ${value.generation} is done`)
@@ -56,29 +66,51 @@ export function next(situation: Situation): Move {
       return nothing(value.reason || `generation ${value.generation} is ${value.phase}`)
   }
 
-  function forward({ value }: Situation, plan: Statement<Plan>, index: number, phase: 'canary' | 'rolling'): Move {
+  function forward(plan: Statement<Plan>, index: number): Move {
     const { body } = plan
     if (index < 0) return nothing(`plan ${body.generation} does not name this node`)
     if (now > body.notAfter)
       return nothing(`plan ${body.generation} expired on ${new Date(body.notAfter).toISOString()}`)
+    if (hasBit(value.failed, index)) {
+      return nothing(
+        hasBit(value.ok, index)
+          ? `it was replaced in generation ${body.generation} and is not well since`
+          : `it failed in generation ${body.generation} and is back on the image before`,
+      )
+    }
     if (hasBit(value.ok, index)) return nothing(`it has done its part of generation ${body.generation}`)
-    if (hasBit(value.failed, index))
-      return nothing(`it failed in generation ${body.generation} and is back on the image before`)
     if (current === body.image) return { type: 'already' }
-    const canariesFirst = phase === 'canary' && index >= body.canary
-    const waitingFor = canariesFirst
-      ? `waiting for ${body.canary === 1 ? 'the canary' : `${body.canary} canaries`} to be healthy`
-      : budget(plan)
-    return { type: 'replace', wanted: wanted(plan, body.image, body.version, 'replace', !canariesFirst, waitingFor) }
+    return { type: 'replace', wanted: wanted(plan, body.image, body.version, 'replace', gate(plan.body, index)) }
   }
 
-  function backward({ value }: Situation, plan: Statement<Plan>, index: number): Move {
+  function backward(plan: Statement<Plan>, index: number): Move {
     const { previous, generation } = plan.body
     if (index < 0 || !hasBit(value.ok, index))
       return nothing(`generation ${generation} is being undone; this node has nothing to undo`)
     if (previous === null) return nothing(`generation ${generation} has no image before it to go back to`)
     if (current === previous) return { type: 'already' }
-    return { type: 'replace', wanted: wanted(plan, previous, previous.slice(0, 12), 'revert', true, budget(plan)) }
+    return { type: 'replace', wanted: wanted(plan, previous, previous.slice(0, 12), 'revert', undefined) }
+  }
+
+  /** What keeps this node from going forward whatever the budget is: an earlier stage, a soak, or a window that is closed. */
+  function gate(body: Plan, index: number): Gate | undefined {
+    if (phase === 'soaking' && value.phase !== 'paused')
+      return { reason: `${value.reason}, until ${new Date(value.soakUntil).toISOString()}`, opens: null }
+    if (index >= reach(value, body)) return { reason: laterStage(body, index), opens: null }
+    const window = windowsAt(body.windows, now)
+    if (window.open) return undefined
+    if (window.opens === null) return { reason: 'its maintenance window never opens', opens: null }
+    return {
+      reason: `waiting for the maintenance window that opens on ${new Date(window.opens).toISOString()}`,
+      opens: window.opens,
+    }
+  }
+
+  function laterStage(body: Plan, index: number): string {
+    if (body.canary > 0)
+      return `waiting for ${body.canary === 1 ? 'the canary' : `${body.canary} canaries`} to be healthy`
+    const own = stagesOf(body).findIndex(end => index < end)
+    return `it is of wave ${own + 1} of ${body.waves.length}, and wave ${value.wave + 1} is under way`
   }
 
   function wanted(
@@ -86,27 +118,36 @@ export function next(situation: Situation): Move {
     image: Digest,
     version: string,
     kind: PermitKind,
-    turn: boolean,
-    waitingFor: string,
+    gate: Gate | undefined,
   ): Wanted {
-    // A permit that it was granted right before its daemon was killed is still its own: asking again gives the same one.
-    const room = value.permits.length < plan.body.maxUnavailable || value.permits.some(permit => permit.node === node)
+    const full = isFull(plan.body)
     const paused = value.phase === 'paused'
     return {
       plan: plan.id,
       image,
       version,
       kind,
-      open: turn && room && !paused,
+      open: gate === undefined && full === undefined && !paused,
+      opens: paused ? null : (gate?.opens ?? null),
       near: rank(plan, kind) < 2 * plan.body.maxUnavailable,
-      waitingFor: paused ? `the rollout is paused: ${value.reason}` : waitingFor,
+      waitingFor: paused ? `the rollout is paused: ${value.reason}` : (gate?.reason ?? full ?? 'asking for a permit'),
     }
   }
 
-  function budget(plan: Statement<Plan>): string {
-    return value.permits.length < plan.body.maxUnavailable
-      ? 'asking for a permit'
-      : `${value.permits.length} of ${plan.body.maxUnavailable} permits are held; waiting for one to come back`
+  /** Why no permit is left for this node as far as is known, in a sentence. */
+  function isFull(plan: Plan): string | undefined {
+    const { permits } = value
+    const { maxUnavailable, zones } = plan
+    // A permit that it was granted right before its daemon was killed is still its own: asking again gives the same one.
+    if (permits.some(permit => permit.node === node)) return undefined
+    if (permits.length >= maxUnavailable)
+      return `${permits.length} of ${maxUnavailable} permits are held; waiting for one to come back`
+    if (zones === null) return undefined
+    const zone = zoneIn(plan, node)
+    const beside = permits.filter(permit => (zoneIn(plan, permit.node) ?? permit.zone) === zone).length
+    return beside < zones.cap
+      ? undefined
+      : `${beside} of the ${zones.cap} that may be down in zone ${zone} are; waiting for one to come back`
   }
 
   /** How many nodes are before this one in roster order among those that still have to go the same way. */

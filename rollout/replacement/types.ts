@@ -79,5 +79,7 @@ export type Effect =
   | { readonly type: 'release'; readonly token: number; readonly outcome: Outcome; readonly reason: string }
   /** This node already runs what is wanted: say so to the ledger. */
   | { readonly type: 'already' }
+  /** This node was replaced in this generation and is not well any more: say so to the ledger. Repeated for as long as it does not know. */
+  | { readonly type: 'unwell'; readonly reason: string }
   /** The layer's state changed, for vitals and the log. */
   | { readonly type: 'state'; readonly state: LayerState; readonly reason: string }

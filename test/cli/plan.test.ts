@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { estimate } from '../../cli/signing/estimate.ts'
+import { warnings } from '../../cli/signing/lint.ts'
 import { composePlan, type PlanRequest } from '../../cli/signing/plan.ts'
-import type { Digest, Millis, Policy, RolloutDraft } from '../../protocol/index.ts'
+import type { Digest, Millis, NodeId, Policy, RolloutDraft } from '../../protocol/index.ts'
+import { parseWindow } from '../../protocol/index.ts'
 import { nodeId } from '../daemon/api/fake-service.ts'
 
 const NODES = Array.from({ length: 24 }, nodeId)
@@ -38,8 +41,11 @@ const policy = (maxUnavailable?: number | string): Policy => ({
   nonce: 0,
 })
 
+const racks = new Map(NODES.map((node, at) => [node, at % 4 === 3 ? undefined : String(10 - (at % 4))]))
+const tagOf = (tag: string) => (node: NodeId) => (tag === 'rack' ? racks.get(node) : undefined)
+
 const compose = (size: number, request: PlanRequest, budget?: number | string, groupSize = size) =>
-  composePlan(draft(size), request, { policy: policy(budget), groupSize, now: 0 as Millis })
+  composePlan(draft(size), request, { policy: policy(budget), groupSize, now: 0 as Millis, tagOf })
 
 test.each([
   [10, 3, undefined, 3],
@@ -48,7 +54,8 @@ test.each([
   [10, 5, 2, 2], // the policy's budget wins
   [10, '50%', '20%', 2],
   [10, 1, '90%', 1],
-  [2, 9, undefined, 2], // more than there are
+  [2, 9, 1, 1],
+  [1, 9, undefined, 1], // more than there are
 ])('of %i nodes, %s wanted and %s allowed: %i', (size, wanted, budget, expected) => {
   expect(compose(size, { maxUnavailable: wanted }, budget).maxUnavailable).toBe(expected)
 })
@@ -63,7 +70,7 @@ test('the roster names every node once, whatever the order they came in, and zon
     fc.property(fc.shuffledSubarray(NODES, { minLength: 1 }), nodes => {
       const from = draft(24)
       const roster = from.roster.filter(entry => nodes.includes(entry.node))
-      const context = { policy: policy(), groupSize: 24, now: 0 as Millis }
+      const context = { policy: policy(), groupSize: 24, now: 0 as Millis, tagOf }
       const sorted = composePlan({ ...from, roster }, {}, context).roster
       const shuffled = composePlan(
         { ...from, roster: nodes.map(node => roster.find(entry => entry.node === node)!) },
@@ -81,7 +88,7 @@ test('the roster names every node once, whatever the order they came in, and zon
 })
 
 test('another image sends other nodes first', () => {
-  const context = { policy: policy(), groupSize: 24, now: 0 as Millis }
+  const context = { policy: policy(), groupSize: 24, now: 0 as Millis, tagOf }
   const firsts = ['a', 'b', 'c', 'd', 'e', 'f'].map(
     fill => composePlan(draft(24, { image: { digest: image(fill), version: 'x:1' } }), {}, context).roster[0],
   )
@@ -92,4 +99,71 @@ test('naming canaries asks for strategy canary, which rolling cannot have', () =
   expect(compose(5, { canary: 2 })).toMatchObject({ strategy: 'canary', canary: 2, maxFailed: 1 })
   expect(compose(5, { strategy: 'canary' })).toMatchObject({ canary: 1 })
   expect(() => compose(5, { strategy: 'rolling', canary: 2 })).toThrow(/--canary needs/)
+})
+
+test('all down at once has to be asked for by its name, and be allowed', () => {
+  expect(() => compose(3, { maxUnavailable: 3 })).toThrow(
+    /all 3 hosts of the group down at once; if that is meant: --strategy at-once/,
+  )
+  expect(() => compose(3, { maxUnavailable: '100%' })).toThrow(/--strategy at-once/)
+  expect(compose(3, { strategy: 'at-once' })).toMatchObject({ maxUnavailable: 3, maxFailed: 1 })
+  expect(() => compose(3, { strategy: 'at-once' }, '50%')).toThrow(/the policy allows 1 of group web/)
+  expect(() => compose(3, { strategy: 'at-once', maxUnavailable: 1 })).toThrow(/has no --max-unavailable/)
+})
+
+test.each<[number, (number | string)[], number[]]>([
+  [24, ['1%', '10%', '50%', '100%'], [1, 3, 12, 24]],
+  [24, ['1%', '2%', '3%'], [1, 24]], // waves that add nobody are left out, and the last is everybody
+  [3, [1, 2, 9], [1, 2, 3]],
+  [1, ['50%'], [1]],
+  [24, [6, 3, 12], [6, 12, 24]],
+])('of %i nodes, waves %j end at %j', (size, waves, expected) => {
+  expect(compose(size, { waves })).toMatchObject({ strategy: 'waves', waves: expected, soak: 300_000, maxFailed: 1 })
+})
+
+test('settings of one strategy are no settings of another', () => {
+  expect(() => compose(3, { strategy: 'rolling', waves: ['50%'] })).toThrow(/--waves needs/)
+  expect(() => compose(3, { soak: 1_000 })).toThrow(/--soak needs.*--analysis/)
+  expect(compose(3, { canary: 1, soak: 1_000 })).toMatchObject({ soak: 1_000 })
+})
+
+test('with a cap on zones the plan says where each node stands', () => {
+  const plan = compose(7, { maxPerZone: 2, maxUnavailable: 3 })
+  const standing = plan.roster.map((_, at) => plan.zones!.names[plan.zones!.of[at]!])
+  expect(plan.zones).toMatchObject({ cap: 2, names: ['z0', 'z1', 'z2'] })
+  expect(standing).toEqual(plan.roster.map(node => `z${NODES.indexOf(node) % 3}`))
+})
+
+test('ordered by a tag, numbers count as numbers and those without it go last', () => {
+  const order = compose(24, { orderBy: 'rack' }).roster.map(node => racks.get(node))
+  const expected = ['8', '9', '10', undefined].flatMap(rack => new Array<string | undefined>(6).fill(rack))
+  expect(order).toEqual(expected)
+})
+
+test('the estimate adds up rounds, soaks and the watch at the end', () => {
+  const request = { maxUnavailable: 2, minHealthy: 20_000, deadline: 60_000, analysis: 7_000 }
+  // Ten nodes two at a time: five rounds of 10 s to come up and 20 s to stay up.
+  expect(estimate(compose(10, request), NOON)).toEqual({ likely: 157_000, atMost: 307_000, begins: NOON })
+  // Waves of 1, 4 and 5: one round, two, and three; two soaks between them.
+  const waves = compose(10, { ...request, waves: [1, 5, 10], soak: 1_000 })
+  expect(estimate(waves, NOON).likely).toBe(6 * 30_000 + 2 * 1_000 + 7_000)
+  // One at a time in each of three zones of 4, 3 and 3.
+  expect(estimate(compose(10, { ...request, maxUnavailable: 9, maxPerZone: 1 }), NOON).likely).toBe(4 * 30_000 + 7_000)
+  const window = parseWindow('0 2 * * */1h')
+  expect(estimate(compose(10, { ...request, window: [window] }), NOON).begins).toBe(Date.parse('2026-06-02T02:00:00Z'))
+})
+const NOON = Date.parse('2026-06-01T12:00:00Z') as Millis
+
+test('what is unwise about a plan is said before it is signed', () => {
+  const said = (request: PlanRequest, size = 9): string => warnings(compose(size, request), draft(size)).join('\n')
+  expect(said({ maxUnavailable: 2 })).toBe('')
+  expect(said({ maxUnavailable: 5 })).toMatch(/5 of 9 hosts may be down at once.*half/)
+  expect(said({ maxUnavailable: 3 })).toMatch(/all 3 hosts of zone z0.*--max-per-zone/)
+  expect(said({ maxUnavailable: 3, maxPerZone: 1 })).toBe('')
+  expect(said({ strategy: 'at-once' })).toMatch(/all 9 hosts go down at the same time/)
+  expect(said({ minHealthy: 0 })).toMatch(/--min-healthy 0s/)
+  expect(said({ maxFailed: 10 })).toMatch(/it never is/)
+  expect(said({ force: true })).toMatch(/--force/)
+  const first = composePlan(draft(9, { previous: null }), {}, { policy: policy(), groupSize: 9, now: NOON, tagOf })
+  expect(warnings(first, draft(9))).toEqual([expect.stringMatching(/no image to go back to/)])
 })

@@ -44,14 +44,14 @@ test('every flag of start reaches the plan', async () => {
     member('c', { tags: { rack: '1' } }),
   ]
   await ctl.json(
-    ...start('--detach', '--group', 'web', '--strategy', 'canary', '--canary', '2', '--max-unavailable', '100%'),
+    ...start('--detach', '--group', 'web', '--strategy', 'canary', '--canary', '2', '--max-unavailable', '50%'),
     ...['--min-healthy', '2s', '--deadline', '8s', '--max-failed', '5', '--select', 'rack=1', '--force'],
   )
   expect(fake.plans[0]).toMatchObject({
     ...{
       strategy: 'canary',
       canary: 2,
-      maxUnavailable: 2,
+      maxUnavailable: 1,
       minHealthy: 2_000,
       deadline: 8_000,
       maxFailed: 5,

@@ -13,6 +13,7 @@ import {
   INVITE,
   type KeyPair,
   type Millis,
+  NO_GATES,
   type NodeId,
   PLAN,
   type Plan,
@@ -152,6 +153,7 @@ test('a plan that an operator did not sign, one that was changed and one of an o
   expect(await daemon.json('ledger', 'show', 'default')).toEqual(before)
 })
 const plan = (generation: number): Plan => ({
+  ...NO_GATES,
   group: 'default',
   generation,
   layer: 'app',

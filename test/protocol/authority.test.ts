@@ -14,6 +14,7 @@ import {
   isPublisher,
   type KeyPair,
   LIMITS,
+  NO_GATES,
   type NodeId,
   nodeIdOf,
   ORDER,
@@ -446,6 +447,7 @@ describe('a user event', () => {
 
 describe('plans and orders', () => {
   const plan = (roster: NodeId[]): Plan => ({
+    ...NO_GATES,
     group: 'web',
     generation: 1,
     layer: 'app',

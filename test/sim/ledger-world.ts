@@ -3,6 +3,7 @@ import {
   keyPairFromSeed,
   type Millis,
   millis,
+  NO_GATES,
   type NodeId,
   nodeIdOf,
   PLAN,
@@ -101,6 +102,7 @@ function planOf(shape: {
       FLEET,
       millis(EPOCH_START),
       {
+        ...NO_GATES,
         group: 'web',
         generation: shape.generation,
         layer: 'app',
@@ -395,6 +397,8 @@ export function runSchedule(seed: number, options: { voters?: number; broken?: B
       }
       case 'already':
         return propose(host, { type: 'already', node: host.node, now: millis(now) }, () => undefined)
+      case 'unwell':
+        return propose(host, { type: 'unwell', node: host.node, reason: '', now: millis(now) }, () => undefined)
       default:
         return effect satisfies never
     }

@@ -26,6 +26,7 @@ import {
   type Plan,
   parseToken,
   type QueryAnswerView,
+  type RolloutHistory,
   type RolloutStatusView,
   sha256,
   withRevocation,
@@ -42,6 +43,7 @@ export interface Fake {
   orders: Order[]
   /** What `watch` and `rollout` tell, newest last; `push` adds to it. */
   status: RolloutStatusView
+  history: RolloutHistory['generations']
   push(change: Partial<RolloutStatusView>): void
   events: EventRecord[]
   /** Delivers an event, to those that follow too. */
@@ -342,6 +344,7 @@ export function fakeService(): Fake {
       return fake.status
     },
     rollouts: () => ({ rollouts: fake.status.phase === 'idle' ? [] : [fake.status] }),
+    history: async group => ({ group, generations: fake.history }),
     async rollout() {
       trip()
       return fake.status
@@ -407,6 +410,7 @@ export function fakeService(): Fake {
     plans: [],
     orders: [],
     status: IDLE,
+    history: [],
     push(change) {
       fake.status = { ...fake.status, ...change }
       for (const listener of [...listeners]) listener()

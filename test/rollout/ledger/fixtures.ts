@@ -2,6 +2,7 @@ import {
   type Digest,
   keyPairFromSeed,
   millis,
+  NO_GATES,
   type NodeId,
   nodeIdOf,
   PLAN,
@@ -22,6 +23,7 @@ export const FLEET = fleet(keyPairFromSeed(new Uint8Array(32).fill(9)))
 
 export function plan(rest: Partial<Plan> = {}): Statement<Plan> {
   const body: Plan = {
+    ...NO_GATES,
     group: 'web',
     generation: 1,
     layer: 'app',

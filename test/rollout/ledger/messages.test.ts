@@ -24,6 +24,7 @@ import { FLEET, image, NODES, NOW, plan } from './fixtures.ts'
 const node = fc.constantFrom(...NODES)
 const count = fc.nat(1_000_000)
 const digest = fc.constantFrom('v1', 'v2', 'v3').map(image)
+const time = count.map(ms => (NOW + ms) as typeof NOW)
 const bits = fc.uint8Array({ maxLength: 4 })
 const value: fc.Arbitrary<LedgerValue> = fc.record({
   group: fc.constantFrom('web', 'db', 'eu-1.shop'),
@@ -33,8 +34,20 @@ const value: fc.Arbitrary<LedgerValue> = fc.record({
   successors: fc.option(fc.shuffledSubarray([...NODES], { minLength: 1, maxLength: 5 })),
   generation: count,
   plan: fc.option(digest),
-  phase: fc.constantFrom('idle', 'canary', 'rolling', 'paused', 'reversing', 'done', 'rolled-back', 'aborted'),
-  resumeTo: fc.option(fc.constantFrom('canary' as const, 'rolling', 'reversing')),
+  phase: fc.constantFrom(
+    'idle',
+    'canary',
+    'rolling',
+    'soaking',
+    'paused',
+    'reversing',
+    'done',
+    'rolled-back',
+    'aborted',
+  ),
+  resumeTo: fc.option(fc.constantFrom('canary' as const, 'rolling', 'soaking', 'reversing')),
+  wave: count,
+  soakUntil: time,
   reason: fc.string({ maxLength: 100 }),
   nextToken: count,
   permits: fc.array(
@@ -44,7 +57,7 @@ const value: fc.Arbitrary<LedgerValue> = fc.record({
       zone: fc.constantFrom('a', 'b'),
       kind: fc.constantFrom('replace' as const, 'revert'),
       generation: count,
-      since: count.map(ms => (NOW + ms) as typeof NOW),
+      since: time,
     }),
     { maxLength: 5 },
   ),
@@ -54,7 +67,27 @@ const value: fc.Arbitrary<LedgerValue> = fc.record({
   targets: fc.dictionary(fc.constantFrom('app', 'os'), digest, { noNullPrototype: true }),
   denied: fc.array(digest, { maxLength: 3 }),
   fenced: fc.shuffledSubarray([...NODES], { maxLength: 2 }),
-  progressAt: count.map(ms => (NOW + ms) as typeof NOW),
+  history: fc.array(
+    fc.record({
+      generation: count,
+      plan: digest,
+      layer: fc.constantFrom('app', 'os'),
+      image: digest,
+      version: fc.string({ maxLength: 20 }),
+      since: time,
+      end: fc.option(
+        fc.record({
+          phase: fc.constantFrom('done' as const, 'aborted'),
+          reason: fc.string({ maxLength: 20 }),
+          ok: count,
+          failed: count,
+          at: time,
+        }),
+      ),
+    }),
+    { maxLength: 3 },
+  ),
+  progressAt: time,
 })
 const ballot = fc.record({ round: count, node })
 const p = plan()

@@ -4,6 +4,7 @@ import {
   keyPairFromSeed,
   type Millis,
   millis,
+  NO_GATES,
   type NodeId,
   nodeIdOf,
   PLAN,
@@ -235,6 +236,11 @@ export function createWorld(
           if (reachable()) world.act({ type: 'already', node: host.node, now: world.now })
           return undefined
         })
+      case 'unwell':
+        return later(random.int(100), () => {
+          if (reachable()) world.act({ type: 'unwell', node: host.node, reason: effect.reason, now: world.now })
+          return undefined
+        })
       default:
         return effect satisfies never
     }
@@ -281,6 +287,7 @@ export function planFor(world: World, body: Partial<Plan> & { image: Digest }): 
     FLEET,
     world.now,
     {
+      ...NO_GATES,
       group: 'web',
       generation: world.value.generation + 1,
       layer: 'app',

@@ -1,0 +1,64 @@
+import type { Digest, NodeId } from '../../protocol/index.ts'
+import type { LedgerValue } from '../../rollout/index.ts'
+import type { MemberLookup } from './rollouts.ts'
+
+export interface Draft {
+  readonly group: string
+  readonly layer: string
+  readonly generation: number
+  readonly previous: Digest | null
+  readonly phase: LedgerValue['phase']
+  readonly denied: readonly Digest[]
+  readonly roster: readonly {
+    node: NodeId
+    name: string
+    zone: string
+    digest: Digest | null
+    version: string | null
+  }[]
+  /** Members of the group that the plan leaves out, and why. */
+  readonly excluded: readonly { node: NodeId; name: string; reason: string }[]
+}
+
+/** What a plan for this layer would be, if it were signed now. `select`: tags that a member must have, as regular expressions. */
+export function draftOf(
+  value: LedgerValue,
+  layer: string,
+  select: Readonly<Record<string, string>>,
+  members: ReturnType<MemberLookup['all']>,
+): Draft {
+  const { group } = value
+  const patterns = Object.entries(select).map(([key, pattern]) => [key, new RegExp(`^(?:${pattern})$`)] as const)
+  const roster: Draft['roster'][number][] = []
+  const excluded: Draft['excluded'][number][] = []
+  for (const member of members) {
+    if (member.group !== group || member.status === 'left') continue
+    if (!patterns.every(([key, pattern]) => pattern.test(member.tags[key] ?? ''))) continue
+    const running = member.layers.find(status => status.layer === layer)
+    const reason =
+      running === undefined
+        ? `it has no layer ${layer}`
+        : member.status === 'alive' || member.status === 'suspect'
+          ? undefined
+          : `it is ${member.status}`
+    if (reason !== undefined) excluded.push({ node: member.id, name: member.name, reason })
+    else
+      roster.push({
+        node: member.id,
+        name: member.name,
+        zone: member.zone,
+        digest: running!.digest,
+        version: running!.version,
+      })
+  }
+  return {
+    group,
+    layer,
+    generation: value.generation + 1,
+    previous: value.targets[layer] ?? null,
+    phase: value.phase,
+    denied: value.denied,
+    roster,
+    excluded,
+  }
+}
