@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Logger } from 'pino'
 import {
   createMembership,
@@ -79,6 +80,7 @@ export interface MembersInit {
 export async function createMembers(init: MembersInit): Promise<Members> {
   const { network, trust, store, now, exactNow, log } = init
   const stopping = new AbortController()
+  setMaxListeners(0, stopping.signal) // every connection that is being made listens
   let timer: NodeJS.Timeout | undefined
   let dueAt = exactNow()
   const loop = watchLoopDelay()
