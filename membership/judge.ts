@@ -65,17 +65,15 @@ export function createJudge(
       if (doubt.evidence !== 'silence') unreachable.push(doubt.evidentAt)
     }
     const timeout = suspicionTimeout(profile, overlay.size, observers - 1)
-    unreachable.sort((a, b) => a - b)
-    const agreed = unreachable[witnesses(member) - 1] ?? Number.POSITIVE_INFINITY
-    return Math.min(
+    const alone = Math.min(
       silence + timeout * stretch,
-      Math.max(
-        agreed,
-        (unreachable[0] ?? Number.POSITIVE_INFINITY) + Math.min(profile.unreachableGrace, timeout) * stretch,
-      ),
       refused + Math.min(profile.refusedGrace, timeout) * stretch,
       stranger + strangerTimeout(profile, overlay.size) * stretch,
     )
+    if (unreachable.length === 0) return alone
+    unreachable.sort((a, b) => a - b)
+    const agreed = unreachable[witnesses(member) - 1] ?? Number.POSITIVE_INFINITY
+    return Math.min(alone, Math.max(agreed, unreachable[0]! + Math.min(profile.unreachableGrace, timeout) * stretch))
   }
   const schedule = (now: Millis, member: Member): void => {
     member.failsAt = deadline(member)
@@ -95,6 +93,7 @@ export function createJudge(
   return {
     weigh(now, member, introduced) {
       const { record, suspicions } = member.entry
+      if (suspicions.size === 0 && member.doubts.size === 0) return void doubted.delete(member.slot)
       for (const observer of member.doubts.keys()) {
         const suspicion = suspicions.get(observer)
         if (suspicion === undefined || !counts(record, suspicion)) member.trust(observer)

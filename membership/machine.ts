@@ -387,6 +387,10 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     }
     const fresh: Item[] = []
     take(now, believed, index => fresh.push(raw[index]!))
+    // Who still doubts a version of ours that we have replaced has missed what we said since.
+    const { record } = table.entries.get(self)!
+    if (believed.some(heard => isOutdated(record, heard)))
+      send(peer, { type: 'items', items: [['record', record.bytes]], last: false })
     // What was news here may be news to those behind us.
     if (fresh.length <= FEW) for (const item of fresh) publish(...item)
     else {
@@ -573,12 +577,19 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     }
   }
 
-  const nextWake = (now: Millis): Millis =>
+  let watched: { readonly version: number; readonly at: number } | undefined
+  /** Gossip makes it look at nobody sooner, unless by changing who there is to look at. */
+  const detectorAt = (input: Input): number => {
+    if (input.type !== 'gossip' || watched?.version !== version())
+      watched = { version: version(), at: detector.nextAt() }
+    return watched.at
+  }
+  const nextWake = (now: Millis, input: Input): Millis =>
     millis(
       Math.max(
         now + 5,
         Math.min(
-          detector.nextAt(),
+          detectorAt(input),
           redial.nextAt(),
           roster.nextAt(),
           relays.nextAt(),
@@ -613,7 +624,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
       handle(now, input)
       speak(now)
       roster.wake(now)
-      askedToWake = nextWake(now)
+      askedToWake = nextWake(now, input)
       if (askedToWake !== armedAt) {
         armedAt = askedToWake
         effects.push({ type: 'wakeAt', at: millis(askedToWake) })
@@ -708,6 +719,13 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
 
 /** What a machine can be copied from. */
 const parts = new WeakMap<Membership, { table: Table; roster: Roster; overlay: Overlay }>()
+
+/** Whether it is said against an older version of this record. */
+const isOutdated = (record: Statement<NodeRecord>, heard: Heard): boolean =>
+  (heard.kind === 'suspicion' &&
+    heard.statement.body.subject === record.body.node &&
+    refutes(record, heard.statement)) ||
+  (heard.kind === 'dismissal' && heard.statement.body.subject === record.body.node && voids(record, heard.statement))
 
 const subjectOf = (item: Heard): NodeId | undefined => {
   switch (item.kind) {

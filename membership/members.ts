@@ -65,6 +65,13 @@ const MISSING = 0x40
 const FLAGS = REAPED | MISSING
 const NO_DOUBTS: ReadonlyMap<NodeId, Doubt> = new Map()
 
+/** Asked for with every event of a member, so it is worked out once. */
+const unpacked = new WeakMap<Uint8Array, Coordinate | undefined>()
+function unpackedOf(packed: Uint8Array): Coordinate | undefined {
+  if (!unpacked.has(packed)) unpacked.set(packed, unpackCoordinate(packed))
+  return unpacked.get(packed)
+}
+
 /** What is only known of few members at a time. */
 interface Rare {
   rtt: number | undefined
@@ -162,7 +169,7 @@ class Handle implements Member {
   }
   get coordinate(): Coordinate | undefined {
     const said = this.entry.vitals?.body.coordinate
-    return this.#of.rare.get(this.slot)?.coordinate ?? (said === undefined ? undefined : unpackCoordinate(said))
+    return this.#of.rare.get(this.slot)?.coordinate ?? (said === undefined ? undefined : unpackedOf(said))
   }
   set coordinate(coordinate) {
     if (coordinate !== undefined || this.#of.rare.has(this.slot)) rarely(this.#of, this.slot).coordinate = coordinate

@@ -348,7 +348,17 @@ function entryOf(record: Statement<NodeRecord>, { vitals, ...held }: Besides): E
 }
 const sumOf = (id: Digest): readonly [number, number] => [word(id, 0), word(id, 1)]
 
-const keyOf = ({ node, record, vitals, suspicions, dismissals }: Entry): Key => ({
+/** Asked for in every sync, and an entry never changes. */
+const keyOf = (entry: Entry): Key => {
+  let key = keysMade.get(entry)
+  if (key === undefined) {
+    key = makeKey(entry)
+    keysMade.set(entry, key)
+  }
+  return key
+}
+const keysMade = new WeakMap<Entry, Key>()
+const makeKey = ({ node, record, vitals, suspicions, dismissals }: Entry): Key => ({
   node,
   record: rankOf(record),
   vitals: vitals === undefined ? null : rankOf(vitals),

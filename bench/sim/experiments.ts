@@ -162,7 +162,7 @@ const deafTwenty: Experiment = nodes => {
   const held: number[] = []
   for (let cycle = 0; cycle < CYCLES; cycle++) {
     for (const deaf of [true, false]) {
-      for (const host of it.faulty) host.deaf = deaf
+      for (const host of it.faulty) it.world.deafen(host, deaf)
       it.world.run(20_000)
       held.push(heldFailed(it))
     }

@@ -2,8 +2,7 @@
 // `npm run sim:membership -- --schedules 1000 [--seed N] [--nodes N|MIN..MAX] [--fault NAME] [--go-on]`.
 // A run that finds a violation prints its seed; `--schedules 1 --seed THAT` replays it exactly.
 import { parseArgs } from 'node:util'
-import { seededRandom } from '../../protocol/index.ts'
-import { runSchedule } from './membership-schedule.ts'
+import { runSchedule, sizeBetween } from './membership-schedule.ts'
 import type { Fault } from './membership-world.ts'
 
 const { values } = parseArgs({
@@ -25,7 +24,7 @@ for (let index = 0; index < schedules; index++) {
   const seed = first + index
   const options = {
     seed,
-    ...(least === undefined ? {} : { nodes: least + seededRandom(seed).int((most ?? least) - least + 1) }),
+    ...(least === undefined ? {} : { nodes: sizeBetween(least, most ?? least, seed) }),
     ...(values.fault === undefined ? {} : { fault: values.fault as Fault }),
   }
   const broken = runSchedule(options)
