@@ -32,7 +32,7 @@ import { createDriver, type Driver } from './drivers/index.ts'
 import { createEvents, type Events } from './events/index.ts'
 import { createHandlers, type Handlers } from './handlers/index.ts'
 import { createHappenings, type Happenings } from './happenings.ts'
-import { createImages, type Images } from './images/index.ts'
+import { createImages, createRetention, type Images, type KeptFor, openPins, type Retention } from './images/index.ts'
 import { createLedgers, growth, type Ledgers } from './ledgers.ts'
 import type { LogTap } from './log.ts'
 import { createMemberWords } from './member-words.ts'
@@ -76,6 +76,7 @@ export interface Fleetd {
   readonly trust: Trust
   readonly network: Network
   readonly images: Images
+  readonly retention: Retention
   readonly ledgers: Ledgers
   readonly groups: Groups
   readonly plans: Plans
@@ -119,6 +120,7 @@ export async function startFleetd(
   let events: Events | undefined
   /** The configuration as last reloaded; `config` is that of the start. */
   let settings = config
+  let layersKnown = false
   let labels: Labels = { class: config.class, group: config.group, zone: config.zone, tags: config.tag }
 
   const trust = createTrust({
@@ -171,6 +173,30 @@ export async function startFleetd(
   })
 
   const store = await openStore(dataDir.path, dataDir.db)
+  /** Undefined until every layer has found what it runs: before that nothing can be said to be of no use. */
+  function* needed(): Generator<readonly [Digest, KeptFor]> {
+    for (const driver of drivers) {
+      const { digest, previous } = driver.current()
+      if (digest !== undefined) yield [digest, 'running']
+      if (previous !== undefined) yield [previous, 'previous']
+      for (const image of driver.holds()) if (image !== digest && image !== previous) yield [image, 'staged']
+    }
+    for (const layer of layers) {
+      const wanted = layer.wanted()
+      if (wanted !== null) yield [wanted, 'wanted']
+    }
+    for (const image of keeper.kept()) yield [image, 'copy']
+  }
+  const retention = createRetention({
+    store,
+    directory: dataDir.path,
+    pins: await openPins(dataDir),
+    limits: () => settings,
+    needed: () => (layersKnown ? needed() : undefined),
+    now,
+    log,
+    onRemoved: () => tellVitals(),
+  })
   const images: Images = createImages({
     store,
     // A provider need be no neighbour of ours, nor somebody whom we can dial.
@@ -195,6 +221,7 @@ export async function startFleetd(
       }
     },
     onHoldings: () => tellVitals(),
+    during: retention.during,
   })
 
   const pushes: Pushes = await createPushes({
@@ -297,6 +324,7 @@ export async function startFleetd(
       }),
     )
   }
+  layersKnown = true
   const rollouts = createRollouts({
     trust,
     network,
@@ -453,6 +481,7 @@ export async function startFleetd(
     trust,
     network,
     images,
+    retention,
     ledgers,
     groups,
     plans,
@@ -504,6 +533,7 @@ export async function startFleetd(
       for (const driver of drivers) await driver.stop({ leaveRunning: !leave })
       await keeper.stop()
       await pushes.stop()
+      await retention.stop()
       await images.stop()
       await network.stop()
       await handled

@@ -36,6 +36,12 @@ export function createMetrics(fleetd: Fleetd, tidy: Pick<Tidy, 'collections' | '
     set.set(fleetd.members()?.stats().healthScore ?? 0),
   )
   gauge('fleet_images_held', 'Images that this node can serve.', set => set.set(fleetd.images.holdings().length))
+  gauge('fleet_images_pinned', 'Images that stay on this node until they are unpinned.', set =>
+    set.set(fleetd.images.list().filter(image => fleetd.retention.isPinned(image.digest)).length),
+  )
+  gauge('fleet_store_bytes', 'Bytes that the chunks of all images take on the disk.', set =>
+    set.set(fleetd.retention.bytes()),
+  )
   const handlers = fleetd.handlers.stats
   counter('fleet_handlers_started_total', 'Runs of event handlers that were started.', () => handlers().started)
   counter('fleet_handlers_failed_total', 'Runs of event handlers that failed or timed out.', () => handlers().failed)

@@ -30,7 +30,7 @@ const LEAVE_DELAY = 100
 
 /** What the API offers, carried out by the parts of the daemon. */
 export function createService(fleetd: Fleetd): FleetService {
-  const { trust, images, rollouts, network } = fleetd
+  const { trust, images, retention, rollouts, network } = fleetd
   const members = (): Members => {
     trust.demand()
     return fleetd.members()!
@@ -67,7 +67,10 @@ export function createService(fleetd: Fleetd): FleetService {
     chunks: image.manifest.chunks,
     held: images.heldChunks(image),
     endorsed: image.endorsement !== undefined,
+    pinned: retention.isPinned(image.digest),
+    kept: retention.why(image.digest),
   })
+  const nameOfImage = ({ digest, manifest: { name, version } }: StoredImage) => ({ digest, name, version })
   /** An image that may not be here yet: by whole digest it can be asked of others. */
   const digestOf = (reference: string): StoredImage['digest'] =>
     /^[0-9a-f]{64}$/.test(reference) ? (reference as StoredImage['digest']) : images.resolve(reference).digest
@@ -260,6 +263,26 @@ export function createService(fleetd: Fleetd): FleetService {
       const image = images.resolve(reference)
       const result = await images.verify(image.digest, signal, done => progress({ done, total: image.manifest.size }))
       return { digest: image.digest, chunks: result.chunks, missing: result.missing.length, damaged: result.bad }
+    },
+    async pinImage(reference, pinned) {
+      const image = images.resolve(reference)
+      await retention.pin(image.digest, pinned)
+      return { ...nameOfImage(image), pinned }
+    },
+    async removeImage(reference) {
+      const image = images.resolve(reference)
+      return { ...nameOfImage(image), bytes: await retention.remove(image.digest) }
+    },
+    async collectImages(options) {
+      const known = new Map(images.list().map(image => [image.digest, nameOfImage(image)]))
+      const { images: gone, chunks, bytes, space } = await retention.collect(options)
+      return {
+        images: gone.map(digest => known.get(digest)!),
+        chunks: chunks.length,
+        bytes,
+        dryRun: options.dryRun,
+        ...space,
+      }
     },
     imagePeers(reference) {
       const digest = digestOf(reference)

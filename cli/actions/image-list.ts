@@ -16,6 +16,7 @@ const COLUMNS: readonly Column<ImageView>[] = [
         ? { text: 'whole', tint: 'green' }
         : { text: `${Math.floor((100 * image.held) / image.chunks)}%`, tint: 'yellow' },
   },
+  { head: 'KEPT', cell: image => image.kept.join(' ') },
   {
     head: 'SIGNED',
     cell: image => (image.endorsed ? { text: 'yes', tint: 'green' } : { text: 'no', tint: 'red' }),

@@ -1,7 +1,10 @@
 import { run as imageFetch } from '../actions/image-fetch.ts'
+import { run as imageGc } from '../actions/image-gc.ts'
 import { run as imageInspect } from '../actions/image-inspect.ts'
 import { run as imageList } from '../actions/image-list.ts'
 import { run as imagePeers } from '../actions/image-peers.ts'
+import { pinned } from '../actions/image-pin.ts'
+import { run as imageRemove } from '../actions/image-rm.ts'
 import { run as imageVerify } from '../actions/image-verify.ts'
 import type { Group } from '../spec.ts'
 import { oneOf, pair } from '../values.ts'
@@ -53,6 +56,36 @@ export const IMAGE: Group = {
       example: `fleetctl image verify shop:v1
     exits with 1 when a chunk is damaged or missing`,
       load: async () => imageVerify,
+    },
+    {
+      usage: 'pin <image>',
+      summary: 'keep an image on this host, whatever happens, until it is unpinned',
+      example: 'fleetctl image pin shop:v1',
+      load: async () => pinned(true),
+    },
+    {
+      usage: 'unpin <image>',
+      summary: 'let an image go when its space is needed',
+      example: 'fleetctl image unpin shop:v1',
+      load: async () => pinned(false),
+    },
+    {
+      usage: 'rm <image>',
+      summary: 'remove an image from this host; what is running, previous, staged, pinned or on its way is refused',
+      example: `fleetctl image rm shop:v1
+    other hosts keep theirs; chunks that other images here have too stay`,
+      load: async () => imageRemove,
+    },
+    {
+      usage: 'gc',
+      summary: 'remove what is of no use here: chunks of no image, and the least used images when space is short',
+      flags: [
+        { flags: '--all', help: 'every image that is not needed here goes, whether or not space is short' },
+        { flags: '--dry-run', help: 'only say what would go' },
+      ],
+      example: `fleetctl image gc --all --dry-run
+    goes on by itself too: when --quota or --min-free is reached, and every ten minutes`,
+      load: async () => imageGc,
     },
     {
       usage: 'peers <image>',

@@ -2,6 +2,8 @@ import type {
   Ask,
   Built,
   Claim,
+  Collect,
+  Collected,
   EventRecord,
   Explanation,
   FetchProgress,
@@ -16,12 +18,14 @@ import type {
   LogLevel,
   Members,
   Monitored,
+  Pinned,
   PolicyView,
   Progress,
   QueryAnswerView,
   QueryTotals,
   Readiness,
   Received,
+  Removed,
   RolloutDraft,
   RolloutHistory,
   RolloutList,
@@ -88,6 +92,10 @@ export interface FleetService {
   fetchImage(image: string, progress: (progress: FetchProgress) => void, signal: AbortSignal): Promise<FetchProgress>
   /** Resolves with what it found, damage too. */
   verifyImage(image: string, progress: (progress: Progress) => void, signal: AbortSignal): Promise<Verified>
+  pinImage(image: string, pinned: boolean): Promise<Pinned>
+  /** Throws `refused` when the image is needed on this host. */
+  removeImage(image: string): Promise<Removed>
+  collectImages(options: Collect): Promise<Collected>
   imagePeers(image: string): Answer<ImagePeers>
 
   draft(

@@ -89,5 +89,5 @@ What runs on this host stands in the file alone:
       checks: [{ name: http, http: "http://127.0.0.1:8080/healthz" }]
 
 SIGINT leaves the fleet and stops; SIGTERM stops without leaving; a second signal stops at once.
-SIGHUP reads the files again: event handlers, tags and the log level change at once, all else at the next start.
+SIGHUP reads the files again: event handlers, tags, --quota, --min-free and the log level change at once, all else at the next start.
 SIGUSR2 has the garbage collected; /metrics says what was left.`

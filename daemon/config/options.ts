@@ -102,6 +102,20 @@ export const OPTIONS = {
       help: 'scripts that run at the same time; those of one handler run one after another (default: 8)',
     },
   ],
+  Images: [
+    {
+      key: 'quota',
+      flags: '--quota <size>',
+      kind: 'text',
+      help: 'what images may take, as 10GiB or as a part of the disk; what is of no use goes first (default: 20%)',
+    },
+    {
+      key: 'minFree',
+      flags: '--min-free <size>',
+      kind: 'text',
+      help: 'what the disk is left with, as 1GiB or as a part of it (default: 3%)',
+    },
+  ],
   'Local interface': [
     {
       key: 'api',
@@ -152,8 +166,6 @@ export const NOT_AVAILABLE: readonly string[] = [
   'fleetlock',
   'uploadLimit',
   'downloadLimit',
-  'quota',
-  'minFree',
 ]
 
 /** `dataDir` as a flag: `--data-dir`. */

@@ -7,6 +7,8 @@ export const RELOADABLE: readonly (keyof Config)[] = [
   'handlerTimeout',
   'handlerConcurrency',
   'logLevel',
+  'minFree',
+  'quota',
   'tag',
 ]
 

@@ -2,6 +2,7 @@ import { homedir, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
 import { FleetError, isToken, LIMITS, recordSchema, toFleetError } from '../../protocol/index.ts'
+import type { Amount } from '../../rollout/index.ts'
 import { duration, layerSchema } from '../drivers/index.ts'
 import { type HandlerSpec, parseHandlerSpec } from '../handlers/spec.ts'
 // Not through the folder's index: --help and --check-config need no libp2p.
@@ -88,6 +89,34 @@ export function nameFromHost(host: string): string {
   return fit === '' ? 'node' : fit
 }
 
+/** Bytes as `10GiB`, or a part of the disk as `20%`. */
+const amount = (otherwise: string) =>
+  z
+    .string()
+    .default(otherwise)
+    .transform((text, context): Amount => {
+      const [, digits = '', unit = ''] = /^(\d{1,12}(?:\.\d{1,6})?)\s*([A-Za-z]*|%)$/.exec(text) ?? []
+      const value = Number(digits)
+      const scale = BYTES[unit.toLowerCase()]
+      if (digits !== '' && unit === '%' && value <= 100) return { share: value / 100 }
+      if (digits !== '' && scale !== undefined && value * scale <= Number.MAX_SAFE_INTEGER)
+        return { bytes: Math.round(value * scale) }
+      context.addIssue({ code: 'custom', message: 'expected a size such as 10GiB, or a part of the disk such as 20%' })
+      return z.NEVER
+    })
+const BYTES: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+}
+
 /** Every setting, with its default. Lengths of time are milliseconds once parsed. */
 export const configSchema = z.strictObject({
   dataDir: z
@@ -126,6 +155,8 @@ export const configSchema = z.strictObject({
   serfRpc: serfAddress.optional(),
   serfRpcAuthFile: z.string().min(1).optional(),
   oci: ociAddress.optional(),
+  quota: amount('20%'),
+  minFree: amount('3%'),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   logFormat: z.enum(['json', 'pretty']).default(() => (process.stderr.isTTY ? 'pretty' : 'json')),
   layers: z

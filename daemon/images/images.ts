@@ -103,6 +103,8 @@ export interface ImagesInit {
   /** True when this image may be here without an endorsement: it was pushed to a registry of this fleet. */
   readonly vouched: (image: Digest) => boolean
   readonly onHoldings: () => void
+  /** Keeps an image from being collected while the work goes on. */
+  readonly during: <T>(image: Digest, work: () => Promise<T>) => Promise<T>
 }
 
 interface Transfer {
@@ -299,7 +301,9 @@ export function createImages(init: ImagesInit): Images {
       return found[0]!
     },
     fetch(digest, { signal, onProgress }) {
-      return share(digest, signal, onProgress, (listeners, ended) => transfer(digest, listeners, ended))
+      return share(digest, signal, onProgress, (listeners, ended) =>
+        init.during(digest, () => transfer(digest, listeners, ended)),
+      )
     },
     learn: (digest, signal) => find(digest, AbortSignal.any([signal, stopping.signal])),
     async fetchPart(image, { from, to }, signal) {
@@ -309,7 +313,9 @@ export function createImages(init: ImagesInit): Images {
         const timer = setTimeout(() => stalled.abort(), PART_STALL)
         const either = AbortSignal.any([ended, stalled.signal])
         try {
-          await download({ ...swarmOf(image), wanted, progressed: () => timer.refresh() }, either)
+          await init.during(image.digest, () =>
+            download({ ...swarmOf(image), wanted, progressed: () => timer.refresh() }, either),
+          )
         } catch (error) {
           if (!stalled.signal.aborted) throw error
           const { name, version } = image.manifest
@@ -345,14 +351,15 @@ export function createImages(init: ImagesInit): Images {
       return { chunks: image.index.length, bad, missing }
     },
     peers: digest => traffic.of(digest),
-    async unpack(digest, directory, signal) {
-      const image = store.image(digest)
-      if (image === undefined) throw new FleetError('not-found', `no image ${digest.slice(0, 12)} here`)
-      const { kind } = image.manifest
-      if (kind === 'oci') return unpackLayout(store, image, directory, signal)
-      const unpack = kind === 'tree' ? unpackTree : unpackFile
-      await unpack(contentOf(store, digest), directory, signal)
-    },
+    unpack: (digest, directory, signal) =>
+      init.during(digest, async () => {
+        const image = store.image(digest)
+        if (image === undefined) throw new FleetError('not-found', `no image ${digest.slice(0, 12)} here`)
+        const { kind } = image.manifest
+        if (kind === 'oci') return unpackLayout(store, image, directory, signal)
+        const unpack = kind === 'tree' ? unpackTree : unpackFile
+        await unpack(contentOf(store, digest), directory, signal)
+      }),
     holdings: () => {
       const all = store.images()
       const pushed = all.filter(image => image.endorsement === undefined && init.vouched(image.digest))

@@ -5,6 +5,7 @@ import {
   addOciImage,
   type Blob,
   type Descriptor,
+  type Hold,
   type ImageStore,
   MEDIA_TYPE,
   parseDocument,
@@ -51,21 +52,23 @@ export function createPublisher({ store, staging, library, pushes, signal }: Pub
   }
 
   /** A blob with its chunks on this disk; undefined when it is neither staged here nor in any image. */
-  const collect = async (repository: string, digest: Digest): Promise<Blob | undefined> => {
+  const collect = async (repository: string, digest: Digest, hold: Hold): Promise<Blob | undefined> => {
     if (staging.sizeOf(digest) !== undefined) {
       const hash = createHash('sha256')
-      const { refs } = await storeContent(store, hashed(staging.read(digest), hash), { signal })
+      const { refs } = await storeContent(store, hashed(staging.read(digest), hash), hold, { signal })
       if (hash.digest('hex') === digest) return { digest, refs }
       await staging.remove(digest)
     }
     const held = await library.find(repository, digest)
     if (held === undefined) return undefined
+    const refs = held.image.index.slice(held.span.from, held.span.to)
+    for (const ref of refs) hold.keep(ref.digest)
     await library.bring(held, signal)
-    return { digest, refs: held.image.index.slice(held.span.from, held.span.to) }
+    return { digest, refs }
   }
 
   /** All that a manifest refers to, itself first; what an index names and is not there is left out. */
-  const closure = async (repository: string, root: Uint8Array): Promise<Blob[]> => {
+  const closure = async (repository: string, root: Uint8Array, hold: Hold): Promise<Blob[]> => {
     const blobs = new Map<Digest, Blob>()
     const missing: string[] = []
     const enter = async (bytes: Uint8Array, depth: number): Promise<void> => {
@@ -74,7 +77,7 @@ export function createPublisher({ store, staging, library, pushes, signal }: Pub
       for (const descriptor of needed) {
         const digest = sha256Of(descriptor.digest)
         if (digest !== undefined && blobs.has(digest)) continue
-        const blob = digest === undefined ? undefined : await collect(repository, digest)
+        const blob = digest === undefined ? undefined : await collect(repository, digest, hold)
         if (blob !== undefined) {
           assertSize(descriptor, blob)
           blobs.set(blob.digest, blob)
@@ -83,7 +86,7 @@ export function createPublisher({ store, staging, library, pushes, signal }: Pub
       for (const descriptor of manifests) {
         const digest = sha256Of(descriptor.digest)
         if (digest === undefined || blobs.has(digest)) continue
-        const blob = await collect(repository, digest)
+        const blob = await collect(repository, digest, hold)
         if (blob === undefined) continue
         assertSize(descriptor, blob)
         blobs.set(digest, blob)
@@ -91,7 +94,7 @@ export function createPublisher({ store, staging, library, pushes, signal }: Pub
         if (isDocument(descriptor) && held !== undefined) await enter(await library.bytesOf(held), depth + 1)
       }
     }
-    const { refs } = await storeContent(store, once(root), { signal })
+    const { refs } = await storeContent(store, once(root), hold, { signal })
     const digest = sha256(root)
     blobs.set(digest, { digest, refs })
     await enter(root, 1)
@@ -105,6 +108,20 @@ export function createPublisher({ store, staging, library, pushes, signal }: Pub
         },
       )
     return [...blobs.values()]
+  }
+
+  /** Makes an image of a manifest, whose chunks no collection takes before it names them. */
+  const take = async (repository: string, version: string, bytes: Uint8Array) => {
+    const hold = store.hold()
+    try {
+      const blobs = await closure(repository, bytes, hold)
+      const image = await addOciImage(store, repository, version, blobs).catch(error => {
+        throw toFleetError(error).code === 'corrupt' ? invalid('it refers to more blobs than an image may have') : error
+      })
+      return { blobs, image }
+    } finally {
+      hold.release()
+    }
   }
 
   const publish = async (repository: string, reference: string, pushed: Pushed): Promise<void> => {
@@ -125,12 +142,7 @@ export function createPublisher({ store, staging, library, pushes, signal }: Pub
         let pushed = known
         if (known === undefined || library.findHere(digest)?.image.digest !== known.image) {
           const version = reference === own ? `sha256-${digest}` : reference
-          const blobs = await closure(repository, bytes)
-          const image = await addOciImage(store, repository, version, blobs).catch(error => {
-            throw toFleetError(error).code === 'corrupt'
-              ? invalid('it refers to more blobs than an image may have')
-              : error
-          })
+          const { blobs, image } = await take(repository, version, bytes)
           pushed = {
             manifest: digest,
             image: image.digest,

@@ -20,6 +20,8 @@ const STALL = 60_000
 export interface Keeper {
   /** Members that should have this image: its keepers, and whoever took the push. */
   holders(image: Digest): readonly NodeId[]
+  /** Images that this node is one of the keepers of, or took the push of. */
+  kept(): Digest[]
   /** Something was pushed: looks soon. */
   consider(): void
   stop(): Promise<void>
@@ -99,6 +101,13 @@ export function createKeeper(init: KeeperInit): Keeper {
       return [
         ...new Set(named.flatMap(({ body }) => [body.node, ...keepersOf(body.repository, candidates, COPIES + SLACK)])),
       ]
+    },
+    kept() {
+      const candidates = init.candidates()
+      return pushes
+        .live()
+        .filter(push => isMine(push, candidates))
+        .map(push => push.body.pushed.image)
     },
     consider() {
       soon ??= setImmediate(look)

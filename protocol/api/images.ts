@@ -34,6 +34,13 @@ export const builtSchema = z.object({
 })
 export type Built = z.infer<typeof builtSchema>
 
+/**
+ * Why an image stays on a node. `busy`: it is being fetched, unpacked, verified or exported; `copy`: this node is one of those that
+ * keep what was pushed to a registry of the fleet.
+ */
+export const keptFor = z.enum(['running', 'previous', 'staged', 'wanted', 'pinned', 'busy', 'copy'])
+export type KeptFor = z.infer<typeof keptFor>
+
 export const imageSchema = z.object({
   digest,
   name: imageName,
@@ -46,6 +53,10 @@ export const imageSchema = z.object({
   held: counter,
   /** True when a publisher of the policy signed its digest. */
   endorsed: z.boolean(),
+  /** It stays on this node until it is unpinned. */
+  pinned: z.boolean(),
+  /** Why it is not collected on this node; empty: it goes when its space is needed. */
+  kept: list(keptFor),
 })
 export type ImageView = z.infer<typeof imageSchema>
 export const imagesSchema = z.object({ images: list(imageSchema) })
@@ -57,6 +68,39 @@ export const imageDetailSchema = imageSchema.extend({
   endorsers: list(publicKey),
 })
 export type ImageDetail = z.infer<typeof imageDetailSchema>
+
+export const pinnedSchema = z.object({ digest, name: imageName, version: imageVersion, pinned: z.boolean() })
+export type Pinned = z.infer<typeof pinnedSchema>
+
+export const removedSchema = z.object({
+  digest,
+  name: imageName,
+  version: imageVersion,
+  /** Bytes that came free: chunks that other images have too stay. */
+  bytes: counter,
+})
+export type Removed = z.infer<typeof removedSchema>
+
+export const collectSchema = z.strictObject({
+  /** Every image that is not kept for something goes, whether or not space is needed. */
+  all: z.boolean().default(false),
+  /** Only tells what would go. */
+  dryRun: z.boolean().default(false),
+})
+export type Collect = z.output<typeof collectSchema>
+export const collectedSchema = z.object({
+  images: list(z.object({ digest, name: imageName, version: imageVersion })),
+  chunks: counter,
+  /** Bytes that came free, or would. */
+  bytes: counter,
+  dryRun: z.boolean(),
+  /** Bytes: what all chunks take now and may take, what the file system has left and has to be left with. */
+  used: counter,
+  quota: counter,
+  free: counter,
+  minFree: counter,
+})
+export type Collected = z.infer<typeof collectedSchema>
 
 export const fetchProgressSchema = z.object({
   /** Bytes that are here and verified, of `total`. */

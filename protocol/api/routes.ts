@@ -125,6 +125,26 @@ export const ROUTES = {
     events: images.progressSchema,
     result: images.verifiedSchema,
   },
+  'POST /v1/images/:ref/pin': {
+    summary: 'Keeps an image on this node until it is unpinned',
+    params: image,
+    result: images.pinnedSchema,
+  },
+  'POST /v1/images/:ref/unpin': {
+    summary: 'Lets an image go when its space is needed',
+    params: image,
+    result: images.pinnedSchema,
+  },
+  'POST /v1/images/:ref/remove': {
+    summary: 'Removes an image from this node, unless it is needed here',
+    params: image,
+    result: images.removedSchema,
+  },
+  'POST /v1/images/gc': {
+    summary: 'Removes what is of no use from the image store',
+    body: images.collectSchema,
+    result: images.collectedSchema,
+  },
   'GET /v1/images/:ref/peers': {
     summary: 'Whom an image came from and went to',
     params: image,

@@ -11,7 +11,8 @@ import {
   sha256,
   toFleetError,
 } from '../../protocol/index.ts'
-import { type ImageStore, type VerifiedChunk, verifyChunk } from './store.ts'
+import { type VerifiedChunk, verifyChunk } from './chunk-files.ts'
+import type { Hold, ImageStore } from './store.ts'
 import { tarOf } from './tar.ts'
 
 export interface BuildRequest {
@@ -55,26 +56,31 @@ export async function buildImage(
     kind === 'tree'
       ? tarOf(path, options.signal)
       : createReadStream(path, { highWaterMark: 1024 * 1024, signal: options.signal })
-  const { refs, size, newChunks } = await storeContent(store, input, options)
-  const index = encodeIndex(refs)
-  const manifest: Manifest = {
-    format: 1,
-    name: request.name,
-    version: request.version,
-    kind,
-    size,
-    chunks: refs.length,
-    index: sha256(index),
-    labels: request.labels,
-    provenance: request.provenance,
-    requires: {},
-    barrier: false,
-    reversible: true,
+  const hold = store.hold()
+  try {
+    const { refs, size, newChunks } = await storeContent(store, input, hold, options)
+    const index = encodeIndex(refs)
+    const manifest: Manifest = {
+      format: 1,
+      name: request.name,
+      version: request.version,
+      kind,
+      size,
+      chunks: refs.length,
+      index: sha256(index),
+      labels: request.labels,
+      provenance: request.provenance,
+      requires: {},
+      barrier: false,
+      reversible: true,
+    }
+    const bytes = encodeManifest(manifest)
+    const digest = sha256(bytes)
+    await store.addImage(digest, bytes, index)
+    return { digest, manifest, newChunks }
+  } finally {
+    hold.release()
   }
-  const bytes = encodeManifest(manifest)
-  const digest = sha256(bytes)
-  await store.addImage(digest, bytes, index)
-  return { digest, manifest, newChunks }
 }
 
 /** Content that is in the store. */
@@ -85,10 +91,11 @@ export interface Stored {
   readonly newChunks: number
 }
 
-/** Cuts what comes into chunks and stores them. On disk when it resolves. */
+/** Cuts what comes into chunks and stores them. On disk when it resolves, and kept there for as long as `hold` is. */
 export async function storeContent(
   store: ImageStore,
   input: AsyncIterable<Uint8Array>,
+  hold: Hold,
   options: { signal: AbortSignal; onProgress?: (bytes: number) => void },
 ): Promise<Stored> {
   const refs: ChunkRef[] = []
@@ -102,6 +109,7 @@ export async function storeContent(
       refs.push({ digest, length: bytes.byteLength })
       size += bytes.byteLength
       options.onProgress?.(size)
+      hold.keep(digest)
       if (store.has(digest)) continue
       newChunks += 1
       const write = store

@@ -1,28 +1,15 @@
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   type ChunkRef,
   type Digest,
   FleetError,
   type Manifest,
+  type Millis,
   openIndex,
   openManifest,
-  sha256,
-  toFleetError,
 } from '../../protocol/index.ts'
-
-declare const verified: unique symbol
-/** Bytes that match their digest. Only `verifyChunk` makes one, so an unverified chunk cannot be stored or passed on. */
-export interface VerifiedChunk {
-  readonly digest: Digest
-  readonly bytes: Uint8Array
-  readonly [verified]: true
-}
-
-/** Undefined when the bytes are not those that the digest names. */
-export function verifyChunk(expected: Digest, bytes: Uint8Array): VerifiedChunk | undefined {
-  return sha256(bytes) === expected ? ({ digest: expected, bytes } as VerifiedChunk) : undefined
-}
+import { openChunkFiles, type VerifiedChunk } from './chunk-files.ts'
+import type { Collection, StoreState } from './collect.ts'
 
 /** An image whose manifest, endorsement and index are here; its chunks may be yet to come. */
 export interface StoredImage {
@@ -33,17 +20,25 @@ export interface StoredImage {
   readonly endorsement: Uint8Array | undefined
 }
 
-/** Small durable values by name, as the data directory offers them. */
+/** Small durable values by name, as the data directory offers them. Writes and removals happen in the order in which they were asked for. */
 export interface Metadata {
   get(name: string): Promise<Uint8Array | undefined>
   put(name: string, value: Uint8Array): Promise<void>
+  del(name: string): Promise<void>
   list(prefix: string): Promise<[string, Uint8Array][]>
+}
+
+/** Chunks that stay although no image names them yet. In memory: what was being made when the process ended is made anew. */
+export interface Hold {
+  /** To be called before it is asked whether the chunk is here, so that the answer stays true. */
+  keep(chunk: Digest): void
+  release(): void
 }
 
 /** Chunks in files, named by their digest; everything else in the metadata. What `put` has acknowledged is on disk, whole. */
 export interface ImageStore {
   has(chunk: Digest): boolean
-  /** Idempotent. Throws `no-space`. */
+  /** Idempotent. Throws `no-space` when the disk is full, or the guard lets nothing more in. */
   put(chunk: VerifiedChunk): Promise<void>
   /** Undefined when it is not here. Throws `corrupt` when the disk gives other bytes back; the file is gone then. */
   get(chunk: Digest): Promise<VerifiedChunk | undefined>
@@ -54,23 +49,44 @@ export interface ImageStore {
   images(): readonly StoredImage[]
   /** The manifest as it travels. */
   manifestBytes(digest: Digest): Promise<Uint8Array | undefined>
+  /** Keeps chunks that are on their way into an image until it is released. */
+  hold(): Hold
+  /** The image is of use just now: others go first. */
+  use(digest: Digest): void
+  /** Bytes that the chunks take on the disk. */
+  bytes(): number
+  /** What a collection is decided from, as far as the store knows it. */
+  state(): Pick<StoreState, 'images' | 'chunks' | 'held'>
+  /**
+   * Has these images and chunks forgotten: at once for whoever asks, and on the disk when it resolves. An image goes before its chunks,
+   * and its manifest before the rest: wherever a crash ends it, what is still known is what it was, and the next collection takes the rest.
+   */
+  remove(going: Pick<Collection, 'images' | 'chunks'>): Promise<void>
+  /** Asked before each write of so many bytes; rejects to refuse it. What it gives is called once they are written, or not. One guard: the latest. */
+  guard(allow: Guard): void
 }
 
-export async function openStore(directory: string, metadata: Metadata): Promise<ImageStore> {
-  const root = join(directory, 'chunks')
-  const present = new Set<Digest>()
-  const images = new Map<Digest, StoredImage>()
-  const underWay = new Map<Digest, Promise<void>>()
-  let serial = 0
+export type Guard = (bytes: number) => Promise<() => void>
 
-  for (let byte = 0; byte < 256; byte++) {
-    const folder = join(root, byte.toString(16).padStart(2, '0'))
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    for (const name of await readdir(folder)) {
-      if (/^[0-9a-f]{64}$/.test(name)) present.add(name as Digest)
-      else await rm(join(folder, name), { force: true }) // a write that a crash cut short
-    }
-  }
+export interface StoreOptions {
+  /** Fires when a chunk was found damaged; it has been removed. */
+  readonly onDamaged?: (chunk: Digest) => void
+  readonly now?: () => Millis
+}
+
+/** What the metadata has of an image: it is known while its manifest is there, and `used` is written first and removed last. */
+const PARTS = ['manifest', 'index', 'endorsement', 'used'] as const
+
+export async function openStore(
+  directory: string,
+  metadata: Metadata,
+  { onDamaged = () => undefined, now = () => Date.now() as Millis }: StoreOptions = {},
+): Promise<ImageStore> {
+  const images = new Map<Digest, StoredImage>()
+  const usedAt = new Map<Digest, Millis>()
+  const holds = new Set<Set<Digest>>()
+  let allow: Guard = async () => () => undefined
+
   for (const [name, manifest] of await metadata.list('manifest/')) {
     const digest = name as Digest
     const index = await metadata.get(`index/${digest}`)
@@ -83,58 +99,48 @@ export async function openStore(directory: string, metadata: Metadata): Promise<
       endorsement: await metadata.get(`endorsement/${digest}`),
     })
   }
+  for (const [name, value] of await metadata.list('used/')) {
+    if (images.has(name as Digest)) usedAt.set(name as Digest, Number(Buffer.from(value).toString()) as Millis)
+    // What is left of an image whose removal a crash cut short.
+    else for (const part of PARTS) await metadata.del(`${part}/${name}`)
+  }
+  const lengths = new Map<Digest, number>()
+  for (const { index } of images.values()) for (const ref of index) lengths.set(ref.digest, ref.length)
+  const files = await openChunkFiles(join(directory, 'chunks'), chunk => lengths.get(chunk))
+  lengths.clear()
 
-  const pathOf = (chunk: Digest): string => join(root, chunk.slice(0, 2), chunk)
-  const write = async ({ digest, bytes }: VerifiedChunk): Promise<void> => {
-    serial += 1
-    const temporary = join(root, digest.slice(0, 2), `.${serial}.new`)
-    try {
-      const file = await open(temporary, 'w', 0o600)
-      try {
-        await file.writeFile(bytes)
-        await file.datasync()
-      } finally {
-        await file.close()
-      }
-      await rename(temporary, pathOf(digest))
-    } catch (error) {
-      await rm(temporary, { force: true })
-      throw toFleetError(error)
-    }
-    present.add(digest)
+  const use = (digest: Digest): void => {
+    const at = now()
+    usedAt.set(digest, at)
+    // Only decides who goes first: an image is no worse off when it is lost.
+    metadata.put(`used/${digest}`, Buffer.from(String(at))).catch(() => undefined)
+  }
+  const isHeld = (chunk: Digest): boolean => {
+    for (const hold of holds) if (hold.has(chunk)) return true
+    return false
   }
 
   return {
-    has: chunk => present.has(chunk),
-    put(chunk) {
-      if (present.has(chunk.digest)) return Promise.resolve()
-      let writing = underWay.get(chunk.digest)
-      if (writing === undefined) {
-        writing = write(chunk).finally(() => underWay.delete(chunk.digest))
-        underWay.set(chunk.digest, writing)
-      }
-      return writing
+    has: chunk => files.sizes.has(chunk),
+    async put(chunk) {
+      if (files.sizes.has(chunk.digest)) return
+      const done = await allow(chunk.bytes.byteLength)
+      await files.put(chunk).finally(done)
     },
     async get(chunk) {
-      if (!present.has(chunk)) return undefined
-      const bytes = await readFile(pathOf(chunk)).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return undefined
-        throw toFleetError(error)
-      })
-      const good = bytes === undefined ? undefined : verifyChunk(chunk, bytes)
-      if (good !== undefined) return good
-      present.delete(chunk)
-      await rm(pathOf(chunk), { force: true })
-      throw new FleetError(
-        'corrupt',
-        `chunk ${chunk.slice(0, 12)} is damaged on this disk and was removed; "fleetctl image fetch" gets it again`,
-      )
+      try {
+        return await files.get(chunk)
+      } catch (error) {
+        if (error instanceof FleetError && error.code === 'corrupt') onDamaged(chunk)
+        throw error
+      }
     },
     async addImage(digest, manifestBytes, indexBytes) {
       const known = images.get(digest)
       if (known !== undefined) return known
       const manifest = openManifest(manifestBytes, digest)
       const image: StoredImage = { digest, manifest, index: openIndex(indexBytes, manifest), endorsement: undefined }
+      use(digest)
       await metadata.put(`index/${digest}`, indexBytes)
       await metadata.put(`manifest/${digest}`, manifestBytes)
       images.set(digest, image)
@@ -144,10 +150,40 @@ export async function openStore(directory: string, metadata: Metadata): Promise<
       const image = images.get(digest)
       if (image === undefined) throw new FleetError('not-found', `no image ${digest.slice(0, 12)} here`)
       await metadata.put(`endorsement/${digest}`, endorsement)
-      images.set(digest, { ...image, endorsement })
+      // It may have been removed meanwhile.
+      if (images.has(digest)) images.set(digest, { ...image, endorsement })
     },
     image: digest => images.get(digest),
     images: () => [...images.values()],
     manifestBytes: digest => metadata.get(`manifest/${digest}`),
+    hold() {
+      const kept = new Set<Digest>()
+      holds.add(kept)
+      return { keep: chunk => void kept.add(chunk), release: () => void holds.delete(kept) }
+    },
+    use: digest => {
+      if (images.has(digest)) use(digest)
+    },
+    bytes: files.bytes,
+    state: () => ({
+      images: [...images.values()].map(({ digest, index }) => ({
+        digest,
+        index,
+        usedAt: usedAt.get(digest) ?? (0 as Millis),
+      })),
+      chunks: files.sizes,
+      held: { has: isHeld },
+    }),
+    async remove({ images: going, chunks }) {
+      for (const digest of going) {
+        images.delete(digest)
+        usedAt.delete(digest)
+      }
+      const parts = going.flatMap(digest => PARTS.map(part => `${part}/${digest}`))
+      await files.remove(chunks, Promise.all(parts.map(name => metadata.del(name))))
+    },
+    guard(next) {
+      allow = next
+    },
   }
 }

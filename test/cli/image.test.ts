@@ -75,7 +75,7 @@ test('list and inspect show an image to people and programs', async () => {
   expect((await ctl.run(['image', 'list'])).stdout).toContain('no images yet')
   await ctl.json(...build())
   const rows = (await ctl.run(['image', 'list'])).stdout.trimEnd().split('\n')
-  expect(rows[1]!.split(/ {2,}/)).toEqual(['shop:v1', expect.any(String), 'tree', '4.0 KiB', '3', 'whole', 'yes'])
+  expect(rows[1]!.split(/ {2,}/)).toEqual(['shop:v1', expect.any(String), 'tree', '4.0 KiB', '3', 'whole', '-', 'yes'])
   expect(await ctl.json('image', 'list')).toMatchObject({ images: [{ name: 'shop' }] })
   expect(await ctl.json('image', 'inspect', 'shop:v1')).toMatchObject({ endorsed: true, manifest: { format: 1 } })
   expect((await ctl.run(['image', 'inspect', 'shop:v1'])).stdout).toMatch(/^image +shop:v1\n/)
@@ -130,4 +130,30 @@ test('peers names whom an image came from, and who was banned', async () => {
     peers: [{ name: 'beta', bytes: 3072 }, { banned: true }],
   })
   expect((await ctl.run(['image', 'peers', 'shop:v1'])).stdout).toMatch(/liar .*sent bad bytes/)
+})
+
+test('a pinned image cannot be removed until it is unpinned, and is shown as kept', async () => {
+  await ctl.json(...build())
+  expect(await ctl.json('image', 'pin', 'shop:v1')).toMatchObject({ name: 'shop', version: 'v1', pinned: true })
+  expect((await ctl.run(['image', 'list'])).stdout).toMatch(/ pinned /)
+  const refused = await ctl.run(['image', 'rm', 'shop:v1'])
+  expect(refused).toMatchObject({ code: 5, stderr: expect.stringContaining('it is pinned') })
+  expect((await ctl.run(['image', 'unpin', 'shop:v1'])).stdout).toBe('shop:v1 goes when its space is needed\n')
+  expect(await ctl.json('image', 'rm', 'shop:v1')).toMatchObject({ name: 'shop', bytes: 4096 })
+  expect((await ctl.run(['image', 'rm', 'shop:v1'])).code).toBe(1)
+})
+
+test('gc tells what goes and what the store takes, and with --dry-run only tells', async () => {
+  await ctl.json(...build())
+  expect(await ctl.json('image', 'gc')).toMatchObject({ images: [], bytes: 0, quota: 2 ** 30 })
+  const dry = await ctl.run(['image', 'gc', '--all', '--dry-run'])
+  expect(dry.stdout.split('\n')).toEqual([
+    'would remove shop:v1',
+    '3 chunks, 4.0 KiB would come free',
+    'the store takes 8.0 KiB of 1.0 GiB; the disk has 2.0 GiB left and keeps 256 MiB',
+    '',
+  ])
+  expect(fake.images.size).toBe(1)
+  expect((await ctl.run(['image', 'gc', '--all'])).stdout).toContain('removed shop:v1\n')
+  expect(fake.images.size).toBe(0)
 })

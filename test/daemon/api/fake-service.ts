@@ -276,7 +276,7 @@ export function fakeService(): Fake {
         barrier: false,
         reversible: true,
       }
-      const image = { digest, name, version, kind, size: 4096, chunks: 3, held: 3 }
+      const image = { digest, name, version, kind, size: 4096, chunks: 3, held: 3, pinned: false, kept: [] }
       fake.images.set(digest, { ...image, endorsed: false, endorsers: [], manifest })
       return { digest, name, version, size: 4096, chunks: 3, newChunks: 2 }
     },
@@ -298,6 +298,24 @@ export function fakeService(): Fake {
       const { digest, chunks } = find(ref)
       progress({ done: 1, total: 3 })
       return { digest, chunks, missing: 0, damaged: fake.damaged }
+    },
+    async pinImage(ref, pinned) {
+      const image = find(ref)
+      fake.images.set(image.digest, { ...image, pinned, kept: pinned ? ['pinned'] : [] })
+      return { digest: image.digest, name: image.name, version: image.version, pinned }
+    },
+    async removeImage(ref) {
+      const { digest, name, version, kept } = find(ref)
+      if (kept.length > 0) throw new FleetError('refused', `${name}:${version} is needed on this host: it is pinned`)
+      fake.images.delete(digest)
+      return { digest, name, version, bytes: 4096 }
+    },
+    async collectImages({ all, dryRun }) {
+      const going = [...fake.images.values()].filter(image => all && image.kept.length === 0)
+      if (!dryRun) for (const { digest } of going) fake.images.delete(digest)
+      const images = going.map(({ digest, name, version }) => ({ digest, name, version }))
+      const space = { used: 8192, quota: 2 ** 30, free: 2 ** 31, minFree: 2 ** 28 }
+      return { images, chunks: 3 * going.length, bytes: 4096 * going.length, dryRun, ...space }
     },
     imagePeers(ref) {
       find(ref)

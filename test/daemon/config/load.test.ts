@@ -116,6 +116,8 @@ describe('where a setting comes from', () => {
       handlerTimeout: 5_000,
       handlerConcurrency: 3,
       api: ['unix:/run/fleetd.sock', '127.0.0.1:8000'],
+      quota: { bytes: 10 * 2 ** 30 },
+      minFree: { share: 0.05 },
       logLevel: 'debug',
       logFormat: 'json',
     }
@@ -127,7 +129,7 @@ describe('where a setting comes from', () => {
       ...['--profile', 'local'],
       ...['--api', 'unix:/run/fleetd.sock', '--api', '127.0.0.1:8000', '--log-level', 'debug', '--log-format', 'json'],
       ...['--event-handler', 'user:deploy,query=./on a,b', '--event-handler', './all'],
-      ...['--handler-timeout', '5s', '--handler-concurrency', '3'],
+      ...['--handler-timeout', '5s', '--handler-concurrency', '3', '--quota', '10GiB', '--min-free', '5%'],
     ]
     const env = {
       FLEETD_DATA_DIR: '/srv/fleet',
@@ -147,12 +149,20 @@ describe('where a setting comes from', () => {
       FLEETD_EVENT_HANDLER: 'user:deploy,query=./on a,b\n./all\n',
       FLEETD_HANDLER_TIMEOUT: '5s',
       FLEETD_HANDLER_CONCURRENCY: '3',
+      FLEETD_QUOTA: '10GiB',
+      FLEETD_MIN_FREE: '5%',
       FLEETD_PROFILE: 'local',
       FLEETD_API: 'unix:/run/fleetd.sock,127.0.0.1:8000',
       FLEETD_LOG_LEVEL: 'debug',
       FLEETD_LOG_FORMAT: 'json',
     }
-    const written = { ...wanted, eventHandler: wanted.eventHandler?.map(({ text }) => text), handlerTimeout: '5s' }
+    const written = {
+      ...wanted,
+      eventHandler: wanted.eventHandler?.map(({ text }) => text),
+      handlerTimeout: '5s',
+      quota: '10GiB',
+      minFree: '5%',
+    }
     const expected = { ...wanted, layers: {}, api: wanted.api }
     expect(await load(argv)).toEqual(expected)
     expect(await load([], env)).toEqual(expected)
@@ -216,7 +226,7 @@ describe('--check-config, --help and --version', () => {
     const help = printed.join('')
     for (const part of ['This node:', 'Network:', 'Examples:', '--data-dir <dir>', 'FLEETD_DATA_DIR', 'layers:'])
       expect(help).toContain(part)
-    expect(help).not.toMatch(/--quota|--web|--api-token-file/)
+    expect(help).not.toMatch(/--web|--api-token-file/)
   })
 })
 

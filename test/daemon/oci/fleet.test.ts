@@ -162,6 +162,7 @@ test('a push whose content is not what it says is not handed out as if it were',
         (async function* () {
           yield bytes
         })(),
+        liar.store.hold(),
         { signal: new AbortController().signal },
       )
     ).refs,

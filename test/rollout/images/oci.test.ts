@@ -28,13 +28,14 @@ beforeEach(async () => {
   store = await openStore(join(directory, 'store'), {
     get: async name => values.get(name),
     put: async (name, value) => void values.set(name, value),
+    del: async name => void values.delete(name),
     list: async () => [],
   })
 })
 afterEach(() => rmSync(directory, { recursive: true }))
 
 async function blob(bytes: Uint8Array, digest = sha256(bytes)): Promise<Blob> {
-  const { refs } = await storeContent(store, [bytes] as unknown as AsyncIterable<Uint8Array>, { signal })
+  const { refs } = await storeContent(store, [bytes] as unknown as AsyncIterable<Uint8Array>, store.hold(), { signal })
   return { digest, refs }
 }
 const layer = (fill: number, size: number): Uint8Array =>
