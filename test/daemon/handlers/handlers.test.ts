@@ -65,7 +65,9 @@ const start = async (
 }
 const linesOf = (name: string): string[] => {
   const path = join(dir, name)
-  return existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n') : []
+  // The shell makes the file before the script writes to it.
+  const text = existsSync(path) ? readFileSync(path, 'utf8').trimEnd() : ''
+  return text === '' ? [] : text.split('\n')
 }
 const until = (name: string, lines: string[]): Promise<unknown> =>
   eventually(`${name} to hold ${lines}`, () => linesOf(name).length >= lines.length, {
