@@ -239,7 +239,7 @@ test('a full disk refuses an image in one sentence, and takes it once there is s
     return context.skip('this user cannot mount a small file system')
   }
   try {
-    const small = await box.start({ name: 'small', init: true })
+    const small = await box.start({ name: 'small', init: true, flags: ['--quota', '90%', '--min-free', '0'] })
     const { bavail, bsize } = statfsSync(dir)
     const filler = join(dir, 'filler')
     writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - 3 * 2 ** 20)))
