@@ -12,7 +12,7 @@ import {
   openPlan,
 } from '../../protocol/index.ts'
 import { MAX_HISTORY } from './history.ts'
-import type { Action, LedgerValue } from './value.ts'
+import { type Action, type LedgerValue, PHASES } from './value.ts'
 
 /** Orders proposals within one epoch: by round, then by proposer. Round 0 is the value that the epoch was installed with. */
 export interface Ballot {
@@ -68,7 +68,7 @@ const voters = z.array(node).min(1).max(7)
 const kind = z.enum(['replace', 'revert'])
 const permit = z.object({ token: count, node, zone: label, kind, generation: count, since: time })
 
-const phase = z.enum(['idle', 'canary', 'rolling', 'soaking', 'paused', 'reversing', 'done', 'rolled-back', 'aborted'])
+const phase = z.enum(PHASES)
 const past = z.object({
   generation: count,
   plan: digest,

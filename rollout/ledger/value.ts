@@ -4,16 +4,18 @@ import type { Digest, Millis, NodeId, Plan, Statement } from '../../protocol/ind
  * Where a generation stands. `idle`: the group has never had a plan. `soaking`: all that may go have gone, and must stay well for a while.
  * The last three are ends, after which a new plan may start.
  */
-export type Phase =
-  | 'idle'
-  | 'canary'
-  | 'rolling'
-  | 'soaking'
-  | 'paused'
-  | 'reversing'
-  | 'done'
-  | 'rolled-back'
-  | 'aborted'
+export const PHASES = [
+  'idle',
+  'canary',
+  'rolling',
+  'soaking',
+  'paused',
+  'reversing',
+  'done',
+  'rolled-back',
+  'aborted',
+] as const
+export type Phase = (typeof PHASES)[number]
 
 /** What a permit is for. A `revert` takes a node back to the image before; it needs a permit like everything voluntary. */
 export type PermitKind = 'replace' | 'revert'
