@@ -9,22 +9,25 @@ export interface Bucket {
 }
 
 export function createBucket(rate: number, burst: number): Bucket {
-  let level = burst
+  // Counted in thousandths, of which each millisecond brings `rate`: whole numbers, so that nothing is lost to rounding.
+  let level = burst * 1_000
   let at = 0
   const fill = (now: Millis): void => {
-    if (now > at) level = Math.min(burst, level + ((now - at) * rate) / 1_000)
+    if (now > at) level = Math.min(burst * 1_000, level + (now - at) * rate)
     at = Math.max(at, now)
   }
   return {
     take(now, amount) {
       fill(now)
-      if (level < amount) return false
-      level -= amount
+      if (level < amount * 1_000) return false
+      level -= amount * 1_000
       return true
     },
     readyAt(now, amount) {
       fill(now)
-      return level >= amount ? now : Math.ceil(now + ((Math.min(amount, burst) - level) * 1_000) / rate)
+      const lacking = Math.min(amount, burst) * 1_000 - level
+      // The wait is rounded up by itself: beside the time of day a short one would round to none, and never be over.
+      return lacking <= 0 ? now : Math.ceil(now) + Math.ceil(lacking / rate)
     },
   }
 }
