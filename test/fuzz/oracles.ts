@@ -52,15 +52,21 @@ export async function check(target: Target, input: Uint8Array): Promise<Outcome>
   return { refusal, held }
 }
 
-/** Times how long the loop is held: what runs in one go, with what it leaves for the microtasks. */
+/**
+ * Times how long the loop is held: what runs in one go, with what it leaves for the microtasks. Of the clock and the process's own time
+ * the smaller counts: the clock also runs while the machine does something else, and the process's time also holds that of V8's helpers.
+ */
 function startStopwatch() {
   let since = performance.now()
+  let spent = process.cpuUsage()
   let longest = 0
   let running = true
   const lap = (): void => {
     const now = performance.now()
-    longest = Math.max(longest, now - since)
+    const { user, system } = process.cpuUsage(spent)
+    longest = Math.max(longest, Math.min(now - since, (user + system) / 1_000))
     since = now
+    spent = process.cpuUsage()
   }
   return {
     /** From now on others get their turn in between. */

@@ -50,7 +50,8 @@ for (const target of TARGETS.filter(({ name }) => names.includes(name))) {
   console.log(
     `${target.name}: ${report.executions} runs in ${Math.round(report.seconds)} s (${report.taken} taken), ` +
       `${report.parts} parts reached, ${report.corpus.length} inputs kept, slowest ${report.slowest.toFixed(1)} ms, ` +
-      `heap ${mib(report.heap.before)} -> ${mib(report.heap.after)} MiB, ${report.findings.length} findings`,
+      `heap ${mib(report.heap.before)} -> ${mib(report.heap.after)} MiB, ` +
+      `resident ${mib(process.resourceUsage().maxRSS * 1024)} MiB at most, ${report.findings.length} findings`,
   )
   await target.close?.()
 }
