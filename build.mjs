@@ -1,7 +1,7 @@
 // Builds dist/fleetd.js and dist/fleetctl.js: one file each, so that they start fast.
 // `--install` first installs the dependencies where the checkout has none.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 
 const FROM_COMMONJS =
@@ -21,6 +21,7 @@ if (import.meta.filename === process.argv[1]) {
   rmSync('dist', { recursive: true, force: true })
   await bundleDaemon('dist/fleetd.js')
   await bundleControl('dist')
+  await bundlePage('dist/page')
 }
 
 /**
@@ -98,6 +99,29 @@ async function bundleControl(outdir) {
     banner: { js: `#!/usr/bin/env node\n${FROM_COMMONJS}` },
   })
   chmodSync(`${outdir}/fleetctl.js`, 0o755)
+}
+
+/**
+ * Bundles the web page: a script, a style sheet and the two files that need no building. The daemon reads them when a browser asks.
+ * @param {string} outdir
+ */
+export async function bundlePage(outdir) {
+  const { build } = await import('esbuild')
+  const from = 'daemon/web/page'
+  await build({
+    bundle: true,
+    minify: true,
+    entryPoints: { page: `${from}/main.tsx` },
+    outdir,
+    format: 'esm',
+    target: ['es2022'],
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    legalComments: 'none',
+    logLevel: 'warning',
+  })
+  await build({ minify: true, entryPoints: [`${from}/page.css`], outdir, logLevel: 'warning' })
+  for (const file of ['index.html', 'icon.svg']) copyFileSync(`${from}/${file}`, `${outdir}/${file}`)
 }
 
 /** @returns {import('esbuild').BuildOptions} */

@@ -61,6 +61,7 @@ import type { DataDir } from './state/index.ts'
 import { startTidying, type Tidy } from './tidy.ts'
 import { dispatchEvents } from './topic-events.ts'
 import { createTrust, type Labels, type Trust } from './trust/index.ts'
+import { serveWeb, type Web } from './web/index.ts'
 
 /** How often it is looked at whether a group should have more voters, and how long a candidate has to have been here. Milliseconds. */
 const GROWTH = { every: 2_000, settled: 2_000 }
@@ -97,6 +98,8 @@ export interface Fleetd {
   /** Takes up those settings of the next configuration that can change while it runs (RELOADABLE). Throws `refused` when the invite forbids a tag. */
   reload(next: Config): void
   api(): readonly string[]
+  /** `HOST:PORT` of the web page; undefined where there is none. */
+  web(): string | undefined
   now(): Millis
   /** Resolves once it has stopped. `leave`: says goodbye first, and ends the programs. */
   stop(options: { leave: boolean }): Promise<void>
@@ -469,6 +472,7 @@ export async function startFleetd(
 
   let growing: NodeJS.Timeout | undefined
   let api: Api | undefined
+  let web: Web | undefined
   let serf: SerfRpc | undefined
   let tidy: Tidy | undefined
   let registry: Registry | undefined
@@ -507,6 +511,7 @@ export async function startFleetd(
     },
     now,
     api: () => api?.addresses() ?? [],
+    web: () => web?.address,
     async enter(token) {
       await trust.enter(token)
       if (members === undefined) await takePart()
@@ -520,6 +525,7 @@ export async function startFleetd(
       clearInterval(growing)
       const handled = handlers.stop()
       if (leave) await members?.leave()
+      await web?.close()
       await api?.close()
       tidy?.stop()
       await serf?.close()
@@ -583,6 +589,7 @@ export async function startFleetd(
   tidy = startTidying(globalThis.gc)
   api = createApi({ service, log, metrics: createMetrics(fleetd, tidy) })
   for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
+  web = await serveWeb({ address: config.web, api, log })
   serf = await serveSerf({ fleetd, service, eventHandlers: () => settings.eventHandler.map(({ text }) => text) }, log)
   registry = await serveRegistry(config, { store, images, pushes, trust, directory: dataDir.path, log })
   return fleetd

@@ -86,7 +86,12 @@ function sayWhatIsNext(fleetd: Fleetd, log: Logger): void {
           `  who is here:     ${ctl} members`,
           `  a second host:   ${ctl} invite          then there: fleetd --join TOKEN`,
         ]
-  for (const line of [...lines, `  API:             ${fleetd.api().join(' ')}`]) {
+  const page = fleetd.web()
+  const places = [
+    `  API:             ${fleetd.api().join(' ')}`,
+    ...(page === undefined ? [] : [`  web page:        http://${page}/`]),
+  ]
+  for (const line of [...lines, ...places]) {
     if (process.stdout.isTTY) process.stdout.write(`${line}\n`)
     else log.info(line)
   }

@@ -18,6 +18,7 @@ import type { StoredImage } from '../rollout/index.ts'
 import type { FleetService } from './api/index.ts'
 import type { Events } from './events/index.ts'
 import type { Fleetd } from './fleetd.ts'
+import { watchMembers } from './member-changes.ts'
 import type { Members } from './members/index.ts'
 import { monitor } from './monitor.ts'
 import { DialError, parseAddress } from './network/index.ts'
@@ -118,10 +119,12 @@ export function createService(fleetd: Fleetd): FleetService {
           rttMs: member.id === network.self ? null : member.rttMs,
           estimatedRttMs: estimatedRtt(me, member),
           version: member.version,
+          since: member.since,
         }),
       )
       return { members: views.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1)) }
     },
+    watchMembers: signal => watchMembers(async () => (await service.members()).members, signal),
     rtt(from, to) {
       const view = (id: NodeId) => members().find(id)!
       return rttOf(network.self, view(find(from).id), view(to === undefined ? network.self : find(to).id))

@@ -13,6 +13,8 @@ const MAX_CONNECTIONS = 256
 export interface Api {
   /** Starts serving on `unix:PATH` or `HOST:PORT`; may be called several times. Gives the address with the port that was picked. */
   listen(address: string): Promise<string>
+  /** Answers a request that came in elsewhere, and that whoever passes it on has let through. */
+  answer(request: IncomingMessage, response: ServerResponse): void
   /** Where it serves now. */
   addresses(): readonly string[]
   /** Ends every stream, cuts every connection and stops listening. */
@@ -57,6 +59,7 @@ export function createApi(init: ApiInit): Api {
       servers.set(server, bound)
       return bound
     },
+    answer,
     addresses: () => [...servers.values()],
     async close() {
       const closing = [...servers.keys()].map(server => new Promise<void>(done => void server.close(() => done())))

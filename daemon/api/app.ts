@@ -77,14 +77,23 @@ function serveStreamAt<N extends StreamName>(app: FastifyInstance, name: N, stre
   app.route({
     ...place(name, route),
     handler: async (request, reply) => {
-      const received = receive(route, request)
+      const received = receive(route, resumed(route, request))
       const signal = goneSignal(reply)
       reply.hijack()
       await serveStream(reply.raw, signal, update => streams[name](received as never, update as never, signal), {
         lossless: route.lossless === true,
+        ...(route.resume === undefined ? {} : { idOf: data => (data as { cursor?: number }).cursor }),
       })
     },
   })
+}
+
+/** A caller that lost a stream names the last id that it got (HTML standard, 9.2.4); it goes on behind that. */
+function resumed({ resume }: Route, request: FastifyRequest): Pick<FastifyRequest, 'params' | 'query' | 'body'> {
+  const last = request.headers['last-event-id']
+  const { params, query, body } = request
+  if (resume === undefined || last === undefined) return request
+  return { params, query: { ...(query as object), [resume]: last }, body }
 }
 
 function place(name: string, route: Route): { method: 'GET' | 'POST'; url: string; bodyLimit: number } {
@@ -93,7 +102,7 @@ function place(name: string, route: Route): { method: 'GET' | 'POST'; url: strin
 }
 
 /** Checks what came in against the table. Throws `bad-input` naming the field. */
-function receive(route: Route, request: FastifyRequest): Record<string, unknown> {
+function receive(route: Route, request: Pick<FastifyRequest, 'params' | 'query' | 'body'>): Record<string, unknown> {
   const received: Record<string, unknown> = {}
   for (const part of ['params', 'query', 'body'] as const) {
     const schema = route[part]

@@ -10,22 +10,25 @@ const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
 /** An address as INTERFACE writes it: `unix:PATH` or `HOST:PORT`. */
 export const isUnix = (address: string): boolean => address.startsWith('unix:')
 
-/** Starts listening. Gives the address in the same form, with the port that was picked. Throws a `FleetError` that names the address. */
-export function listen(server: Server, address: string): Promise<string> {
-  return isUnix(address) ? listenUnix(server, address.slice('unix:'.length)) : listenTcp(server, address)
+/**
+ * Starts listening. Gives the address in the same form, with the port that was picked. Throws a `FleetError` that names the address, and
+ * `flag` where another address would help.
+ */
+export function listen(server: Server, address: string, flag = '--api'): Promise<string> {
+  return isUnix(address) ? listenUnix(server, address.slice('unix:'.length)) : listenTcp(server, address, flag)
 }
 
-async function listenTcp(server: Server, address: string): Promise<string> {
+async function listenTcp(server: Server, address: string, flag: string): Promise<string> {
   const at = address.lastIndexOf(':')
   const host = address.slice(0, at)
   const port = Number(address.slice(at + 1))
   if (!isLoopback(host) || !Number.isInteger(port) || port > 65_535) {
     throw new FleetError(
       'bad-input',
-      `${address} is not an address for the API; use unix:PATH, or HOST:PORT on loopback`,
+      `${address} is not an address for ${flag}; use ${flag === '--api' ? 'unix:PATH, or ' : ''}HOST:PORT on loopback`,
     )
   }
-  await started(server, address, () => server.listen({ host: host.replace(/^\[|\]$/g, ''), port }))
+  await started(server, address, flag, () => server.listen({ host: host.replace(/^\[|\]$/g, ''), port }))
   return `${host}:${(server.address() as AddressInfo).port}`
 }
 
@@ -38,7 +41,7 @@ async function listenUnix(server: Server, path: string): Promise<string> {
   }
   await removeStale(path)
   // The socket is bound before listen() returns: it is never open to others, not even for a moment.
-  await started(server, `unix:${path}`, () => {
+  await started(server, `unix:${path}`, '--api', () => {
     const mask = process.umask(0o177)
     try {
       server.listen(path)
@@ -82,11 +85,11 @@ function answers(path: string): Promise<boolean> {
   })
 }
 
-function started(server: Server, address: string, listen: () => void): Promise<void> {
+function started(server: Server, address: string, flag: string, listen: () => void): Promise<void> {
   return new Promise((done, fail) => {
     const onError = (error: NodeJS.ErrnoException): void => {
       server.off('listening', onListening)
-      fail(new FleetError('unavailable', `cannot listen on ${address}: ${reasonOf(error)}`, { cause: error }))
+      fail(new FleetError('unavailable', `cannot listen on ${address}: ${reasonOf(error, flag)}`, { cause: error }))
     }
     const onListening = (): void => {
       server.off('error', onError)
@@ -98,10 +101,10 @@ function started(server: Server, address: string, listen: () => void): Promise<v
   })
 }
 
-function reasonOf(error: NodeJS.ErrnoException): string {
+function reasonOf(error: NodeJS.ErrnoException, flag: string): string {
   switch (error.code) {
     case 'EADDRINUSE':
-      return 'another program listens there; give this one another --api'
+      return `another program listens there; give this one another ${flag}`
     case 'EACCES':
       return 'no permission'
     case 'ENOENT':

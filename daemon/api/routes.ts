@@ -67,6 +67,10 @@ export function answersOf(service: FleetService): Answers {
 export function streamsOf(service: FleetService): Streams {
   return {
     'POST /v1/queries': ({ body }, update, signal) => service.query(body, update, signal),
+    'GET /v1/members/watch': async (_received, update, signal) => {
+      for await (const change of service.watchMembers(signal)) await update(change)
+      return undefined
+    },
     'GET /v1/monitor': async ({ query }, update, signal) => {
       await service.monitor(query.level, update, signal)
       return undefined

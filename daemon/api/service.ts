@@ -17,6 +17,7 @@ import type {
   LedgerView,
   LogLevel,
   Members,
+  MembersChange,
   Monitored,
   Pinned,
   PolicyView,
@@ -49,6 +50,8 @@ export interface FleetService {
   version(): Answer<VersionInfo>
   readiness(): Answer<Readiness>
   members(): Answer<Members>
+  /** Everybody first, then every change until the signal aborts; while its caller is busy, changes are put together. */
+  watchMembers(signal: AbortSignal): AsyncIterable<MembersChange>
   /**
    * Nodes are names, ids or beginnings of one; `to` undefined is this node. Throws `not-found` for an unknown node and for one that has no
    * coordinate yet, `conflict` where several match, and `bad-input` for twice the same.

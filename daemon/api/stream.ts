@@ -12,6 +12,13 @@ const MAX_BEHIND = 4 * 1024 * 1024
 /** How long one that was cut off may take to read what was written before. Milliseconds. */
 const LAST_WORDS = 10_000
 
+export interface StreamOptions {
+  /** Every update is written, none skipped. */
+  readonly lossless?: boolean
+  /** The id of an update or the result, for callers that resume; a plain count where it gives none. */
+  readonly idOf?: (data: unknown) => number | undefined
+}
+
 /**
  * Serves one stream of Server-Sent Events: `update`s on the way, then `result` or `problem`. Of updates that the caller
  * cannot take in time only the newest is kept; a lossless stream writes each, and its `update` resolves when the caller
@@ -21,7 +28,7 @@ export async function serveStream<U>(
   response: ServerResponse,
   signal: AbortSignal,
   run: (update: (update: U) => Promise<void>) => Promise<unknown>,
-  { lossless = false }: { lossless?: boolean } = {},
+  { lossless = false, idOf }: StreamOptions = {},
 ): Promise<void> {
   let id = 0
   let waiting: { update: U } | undefined
@@ -37,7 +44,7 @@ export async function serveStream<U>(
   const write = (event: string, data: unknown): void => {
     open()
     id += 1
-    blocked = !response.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+    blocked = !response.write(`id: ${idOf?.(data) ?? id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
   }
   const flush = (): void => {
     clearTimeout(timer)

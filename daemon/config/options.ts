@@ -124,6 +124,12 @@ export const OPTIONS = {
       help: 'where fleetctl reaches it: unix:PATH, or HOST:PORT on loopback (repeatable; default: unix:DATA_DIR/fleetd.sock)',
     },
     {
+      key: 'web',
+      flags: '--web <host:port>',
+      kind: 'text',
+      help: 'the web page, on loopback; off for none (default: 127.0.0.1:7980 where that is free)',
+    },
+    {
       key: 'serfRpc',
       flags: '--serf-rpc <host:port>',
       kind: 'text',
@@ -159,14 +165,7 @@ export const OPTIONS = {
 export const ALL_OPTIONS: readonly Option[] = Object.values(OPTIONS).flat()
 
 /** Settings that the interface names and this version does not have. To take one and ignore it would be worse than to refuse it. */
-export const NOT_AVAILABLE: readonly string[] = [
-  'apiTokenFile',
-  'web',
-  'dns',
-  'fleetlock',
-  'uploadLimit',
-  'downloadLimit',
-]
+export const NOT_AVAILABLE: readonly string[] = ['apiTokenFile', 'dns', 'fleetlock', 'uploadLimit', 'downloadLimit']
 
 /** `dataDir` as a flag: `--data-dir`. */
 export const flagOf = (key: string): string => `--${key.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`

@@ -70,6 +70,13 @@ const ociAddress = z
     'expected HOST:PORT on loopback: whoever reaches the registry may push, and this version has neither TLS nor passwords for it',
   )
 
+const webAddress = z
+  .string()
+  .refine(
+    text => text === 'off' || isLoopback(text),
+    'expected HOST:PORT on loopback, or off: the page asks for no password; from another host, reach it through ssh -L',
+  )
+
 const { name, class: nodeClass, zone, group, tags } = recordSchema.shape
 
 /** What a node is labelled with when nobody says otherwise; an invite may then decide. */
@@ -152,6 +159,7 @@ export const configSchema = z.strictObject({
   handlerTimeout: duration.default(60_000),
   handlerConcurrency: z.number().int().min(1).max(64).default(8),
   api: z.array(apiAddress).min(1).max(16).optional(),
+  web: webAddress.optional(),
   serfRpc: serfAddress.optional(),
   serfRpcAuthFile: z.string().min(1).optional(),
   oci: ociAddress.optional(),

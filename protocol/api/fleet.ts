@@ -60,10 +60,25 @@ export const memberSchema = z.object({
   /** Round trip in milliseconds as network coordinates estimate it; null for this node itself and where a coordinate is missing. */
   estimatedRttMs: z.number().nullable(),
   version: z.string(),
+  /** Since when this daemon sees it in this status, by its own clock. */
+  since: time,
 })
 export type MemberView = z.infer<typeof memberSchema>
 export const membersSchema = z.object({ members: list(memberSchema) })
 export type Members = z.infer<typeof membersSchema>
+
+/**
+ * What changed among the members since the update before; in the first of a stream nothing was known before, so that it lists all. Round
+ * trips alone are no change. A large change comes in several updates, and is whole with the first that has no `more`.
+ */
+export const membersChangeSchema = z.object({
+  members: list(memberSchema),
+  /** Those that are listed no more. */
+  gone: list(nodeId),
+  /** Another update that belongs to this change follows at once. */
+  more: z.boolean(),
+})
+export type MembersChange = z.infer<typeof membersChangeSchema>
 
 /** `to` is this daemon's own node where it is not given. */
 export const rttQuerySchema = z.strictObject({ from: nodeRef, to: nodeRef.optional() })

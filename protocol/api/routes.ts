@@ -21,6 +21,11 @@ export interface Route {
   readonly events?: z.ZodType
   /** No update may be left out: a caller that falls too far behind is cut off. Otherwise it gets the newest. */
   readonly lossless?: true
+  /**
+   * The query parameter that says where to go on. Each update carries a `cursor`, which is also its SSE id, and a caller that
+   * reconnects with `Last-Event-ID` goes on behind it.
+   */
+  readonly resume?: string
   /** Largest body, in bytes. Default 16 KiB. */
   readonly maxBody?: number
 }
@@ -36,6 +41,11 @@ export const ROUTES = {
   'GET /v1/info': { summary: 'This daemon', result: fleet.infoSchema },
   'GET /v1/version': { summary: 'Versions', result: fleet.versionSchema },
   'GET /v1/members': { summary: 'Everybody in the fleet, as this daemon sees them', result: fleet.membersSchema },
+  'GET /v1/members/watch': {
+    summary: 'Everybody in the fleet, and then whoever changes, as it happens',
+    events: fleet.membersChangeSchema,
+    lossless: true,
+  },
   'GET /v1/rtt': {
     summary: 'The round trip between two members, measured or estimated',
     query: fleet.rttQuerySchema,
@@ -86,6 +96,7 @@ export const ROUTES = {
     events: events.eventViewSchema,
     result: events.eventsEndSchema,
     lossless: true,
+    resume: 'since',
   },
   'GET /v1/policy': { summary: 'The policy and the chain that leads to it', result: fleet.policyViewSchema },
   'POST /v1/policy': {

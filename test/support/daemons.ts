@@ -83,6 +83,8 @@ export async function sandbox(): Promise<Sandbox> {
       ...['--data-dir', dataDir, '--name', options.name, '--api', `unix:${socket}`],
       ...listen.flatMap(address => ['--listen', address]),
       ...['--config', configFile, '--profile', 'local', '--log-format', 'json', '--log-level', 'debug'],
+      // Many daemons on one host: the page is for the one that asks for it.
+      ...(options.flags?.includes('--web') === true ? [] : ['--web', 'off']),
       ...(options.mdns === true ? [] : ['--no-mdns']),
       ...(options.init === true ? ['--init', '--operator-key', operatorKey] : []),
       ...(options.group === undefined ? [] : ['--group', options.group]),

@@ -1,4 +1,5 @@
 import type { FleetService } from '../../../daemon/api/index.ts'
+import { createMemberChanges, inParts } from '../../../daemon/member-changes.ts'
 import {
   type Address,
   type Ask,
@@ -87,6 +88,7 @@ export function member(name: string, change: Partial<MemberView> = {}): MemberVi
     rttMs: 0.61,
     estimatedRttMs: 0.7,
     version: '0.1.0',
+    since: 1_700_000_000_000 as Millis,
     ...change,
   }
 }
@@ -182,6 +184,26 @@ export function fakeService(): Fake {
       trip()
       await fake.hang
       return { members: fake.members }
+    },
+    async *watchMembers(signal) {
+      trip()
+      let wake = (): void => undefined
+      const onPush = (): void => wake()
+      listeners.add(onPush)
+      signal.addEventListener('abort', onPush)
+      const changes = createMemberChanges()
+      try {
+        for (let first = true; !signal.aborted; first = false) {
+          const woken = new Promise<void>(done => {
+            wake = done
+          })
+          yield* inParts(changes(fake.members), first)
+          if (!signal.aborted) await woken
+        }
+      } finally {
+        listeners.delete(onPush)
+        fake.aborted += 1
+      }
     },
     rtt(from, to) {
       const view = (name: string): MemberView => {

@@ -226,7 +226,7 @@ describe('--check-config, --help and --version', () => {
     const help = printed.join('')
     for (const part of ['This node:', 'Network:', 'Examples:', '--data-dir <dir>', 'FLEETD_DATA_DIR', 'layers:'])
       expect(help).toContain(part)
-    expect(help).not.toMatch(/--web|--api-token-file/)
+    expect(help).not.toMatch(/--api-token-file/)
   })
 })
 
