@@ -5,6 +5,7 @@ import { createTopicScoreParams } from '@chainsafe/libp2p-gossipsub/score'
 import { type StreamHandler, StrictNoSign, TopicValidatorResult, type Topology } from '@libp2p/interface'
 import type { Logger } from 'pino'
 import { FleetError, LIMITS, type NodeId } from '../../protocol/index.ts'
+import { tellLatecomers } from './latecomers.ts'
 import type { Topic, Verdict } from './network.ts'
 import type { Node, NodeComponents } from './node.ts'
 import type { Session, SessionHandler, Sessions } from './sessions.ts'
@@ -100,6 +101,7 @@ export async function createGossip(
     logger: silentLogger,
   }) as GossipSub
 
+  tellLatecomers(pubsub, topicName(fleet, 'events'))
   await pubsub.start()
   for (const [name, topic] of names) {
     pubsub.topicValidators.set(name, (from, { data }) => {

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Daemon, type Sandbox, sandbox } from '../support/daemons.ts'
+import { FULL } from '../support/full.ts'
 import { createWorld, type Host, skipped, type World } from '../support/netns.ts'
 import { eventually } from '../support/wait.ts'
-import { allSee, allSeeAlive, FULL, fleetOn, hostsOn, statuses } from './support.ts'
+import { allSee, allSeeAlive, fleetOn, hostsOn, statuses } from './support.ts'
 
 describe.skipIf(skipped('address.test.ts'))('a host whose address changes', () => {
   let world: World

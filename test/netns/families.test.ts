@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Daemon, type Sandbox, sandbox } from '../support/daemons.ts'
+import { FULL } from '../support/full.ts'
 import { createWorld, type Host, skipped, type World } from '../support/netns.ts'
-import { allSeeAlive, everFailed, FULL, fleetOn, passed } from './support.ts'
+import { allSeeAlive, everFailed, fleetOn, passed } from './support.ts'
 
 describe.skipIf(skipped('families.test.ts'))('a network', () => {
   let world: World | undefined

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatToken, millis, parseToken } from '../../protocol/index.ts'
 import { type Daemon, type Sandbox, sandbox } from '../support/daemons.ts'
+import { FULL } from '../support/full.ts'
 import { createWorld, type Host, type Lan, skipped, type World } from '../support/netns.ts'
 import { eventually } from '../support/wait.ts'
-import { allSee, allSeeAlive, FULL, hostsOn, on, statuses } from './support.ts'
+import { allSee, allSeeAlive, hostsOn, on, statuses } from './support.ts'
 
 // None of these hosts has a default route: the LAN has no way out.
 

@@ -3,9 +3,10 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Daemon, type Sandbox, sandbox } from '../support/daemons.ts'
+import { FULL } from '../support/full.ts'
 import { createWorld, type Host, type Lan, skipped, type World } from '../support/netns.ts'
 import { eventually } from '../support/wait.ts'
-import { allSee, allSeeAlive, everFailed, FULL, fleetOn, hostsOn, lasting, passed, statuses } from './support.ts'
+import { allSee, allSeeAlive, everFailed, fleetOn, hostsOn, lasting, passed, statuses } from './support.ts'
 
 const IMAGE = 4 * 2 ** 20
 

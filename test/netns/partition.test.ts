@@ -1,18 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Daemon, type Sandbox, sandbox } from '../support/daemons.ts'
+import { FULL } from '../support/full.ts'
 import { createWorld, type Host, skipped, type World } from '../support/netns.ts'
-import {
-  addressOf,
-  allSee,
-  allSeeAlive,
-  everFailed,
-  FULL,
-  fleetOn,
-  hostsOn,
-  lasting,
-  passed,
-  statuses,
-} from './support.ts'
+import { addressOf, allSee, allSeeAlive, everFailed, fleetOn, hostsOn, lasting, passed, statuses } from './support.ts'
 
 describe.skipIf(skipped('partition.test.ts'))('four hosts on one network', () => {
   let world: World

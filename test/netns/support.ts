@@ -1,4 +1,5 @@
 import type { Daemon, DaemonOptions, Sandbox } from '../support/daemons.ts'
+import { FULL } from '../support/full.ts'
 import type { Host, Lan, World } from '../support/netns.ts'
 import { eventually } from '../support/wait.ts'
 
@@ -83,9 +84,6 @@ export function everFailed(daemon: Daemon): string[] {
     .filter(line => line.includes('"event":"member-failed"'))
     .map(line => (JSON.parse(line) as { name: string }).name)
 }
-
-/** True in `npm run test:netns`, where faults last as long as they should; `npm test` has time for a slice of that alone. */
-export const FULL = process.env.FLEETD_TEST_FULL === '1'
 
 /** How long a fault lasts, in seconds, or how often it comes. */
 export const lasting = (full: number, slice: number): number => (FULL ? full : slice)

@@ -281,6 +281,15 @@ export function conforms({ name, create }: Implementation): void {
       expect(c.events.gossiped.some(({ text }) => text === 'not interesting' || text === 'a lie')).toBe(false)
     })
 
+    test('a message that was published before the neighbour listened, while it was linked, reaches it', async () => {
+      const [a, b, c] = [await member(), await member(), await member()]
+      await linked(b, c)
+      await a.network.connect(b.id, b.addresses, soon())
+      a.network.publish('events', bytes('a question'))
+      for (const { events } of [b, c])
+        await eventually('the question', () => events.gossiped.some(({ text }) => text === 'a question'))
+    })
+
     test('publishing with nobody there is no failure, publishing too much is', async () => {
       const a = await member()
       a.network.publish('members', bytes('hello'))
