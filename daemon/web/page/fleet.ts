@@ -24,6 +24,11 @@ export function createFleetReader(): (change: MembersChange) => Fleet | undefine
 export const CONDITIONS = ['failed', 'failing', 'suspect', 'changing', 'unknown', 'well', 'away', 'left'] as const
 export type Condition = (typeof CONDITIONS)[number]
 
+/** All that need somebody's attention, as a filter. */
+export const TROUBLE = 'trouble'
+export const isTrouble = (condition: Condition): boolean =>
+  condition === 'failed' || condition === 'failing' || condition === 'suspect'
+
 export const CONDITION_WORDS: Readonly<Record<Condition, string>> = {
   failed: 'failed',
   failing: 'failing checks',
@@ -47,8 +52,9 @@ export function conditionOf({ status, health, layers }: MemberView): Condition {
 }
 
 export interface Filter {
-  /** Part of a name, a version, a tag, or the beginning of an id. */
+  /** Part of a name, a version, a tag or a taint, or the beginning of an id. */
   readonly text: string
+  /** A condition, `TROUBLE`, or nothing for all. */
   readonly condition: string
   readonly zone: string
   readonly group: string
@@ -65,7 +71,7 @@ export function select(fleet: Fleet, filter: Filter, order: Order): MemberView[]
     member =>
       (filter.zone === '' || member.zone === filter.zone) &&
       (filter.group === '' || member.group === filter.group) &&
-      (filter.condition === '' || conditionOf(member) === filter.condition) &&
+      (filter.condition === '' || isOf(conditionOf(member), filter.condition)) &&
       (text === '' || matches(member, text)),
   )
   const byName = (a: MemberView, b: MemberView): number => compare(a.name, b.name) || compare(a.id, b.id)
@@ -85,17 +91,21 @@ export function select(fleet: Fleet, filter: Filter, order: Order): MemberView[]
   }
 }
 
+const isOf = (condition: Condition, wanted: string): boolean =>
+  wanted === TROUBLE ? isTrouble(condition) : condition === wanted
+
 const rank = (member: MemberView): number => CONDITIONS.indexOf(conditionOf(member))
 
 /** Numbers in names by their value: web-9 before web-10. */
 export const compare = new Intl.Collator('en', { numeric: true }).compare
 
-function matches({ id, name, tags, layers, addrs }: MemberView, text: string): boolean {
+function matches({ id, name, tags, taint, layers, addrs }: MemberView, text: string): boolean {
   return (
     name.toLowerCase().includes(text) ||
     id.toLowerCase().startsWith(text) ||
     layers.some(({ version, digest }) => version?.toLowerCase().includes(text) || digest?.startsWith(text)) ||
     Object.entries(tags).some(([key, value]) => `${key}=${value}`.toLowerCase().includes(text)) ||
-    addrs.some(address => address.includes(text))
+    addrs.some(address => address.includes(text)) ||
+    taint.some(reason => `tainted ${reason}`.toLowerCase().includes(text))
   )
 }

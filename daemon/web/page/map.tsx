@@ -1,6 +1,6 @@
 import { useMemo, useState } from 'preact/hooks'
 import type { MemberView } from '../../../protocol/index.ts'
-import { CONDITION_WORDS, CONDITIONS, type Condition, conditionOf, type Fleet } from './fleet.ts'
+import { CONDITION_WORDS, CONDITIONS, type Condition, conditionOf, type Fleet, isTrouble } from './fleet.ts'
 import { numberOf } from './format.ts'
 import { Mark, shapeAt } from './parts.tsx'
 import { memberLink, membersLink } from './route.ts'
@@ -9,7 +9,6 @@ import { type Cell, mapOf } from './summary.ts'
 /** So many zones are shown at first, those with trouble before the others. */
 const FIRST_ZONES = 40
 const USUAL: readonly Condition[] = ['well', 'unknown']
-const TROUBLE: readonly Condition[] = ['failed', 'failing', 'suspect']
 
 /** Every member as a mark, by zone and group. */
 export function FleetMapView({ fleet }: { fleet: Fleet }) {
@@ -21,7 +20,7 @@ export function FleetMapView({ fleet }: { fleet: Fleet }) {
   return (
     <>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached with the keyboard */}
-      <section class="map" tabIndex={0} aria-label="Members by zone and group">
+      <section class={named ? 'map' : 'map pictures'} tabIndex={0} aria-label="Members by zone and group">
         <table>
           <thead>
             <tr>
@@ -86,7 +85,7 @@ function CellView({ cell, pitch }: { cell: Cell; pitch: number }) {
   const words = CONDITIONS.filter(condition => !USUAL.includes(condition) && counts[condition] > 0)
     .map(condition => `${counts[condition]} ${CONDITION_WORDS[condition]}`)
     .join(', ')
-  const trouble = TROUBLE.some(condition => counts[condition] > 0)
+  const trouble = CONDITIONS.some(condition => isTrouble(condition) && counts[condition] > 0)
 
   // One path for each condition, not one element for each member: 5 000 marks cost no more than a few.
   const paths = new Map<Condition, string>()
@@ -122,9 +121,8 @@ function CellView({ cell, pitch }: { cell: Cell; pitch: number }) {
         ))}
       </svg>
       <span class={trouble ? 'trouble' : 'quiet'}>
-        <span class="unseen">
-          Zone {zone}, group {group}:{' '}
-        </span>
+        <span class="unseen">Zone {zone}, group </span>
+        <span class="unseen group">{group}: </span>
         {numberOf(members.length)}
         <span class="unseen"> members</span>
         {words && ` · ${words}`}

@@ -59,7 +59,7 @@ test('members are found by name, version, tag and beginning of an id, and ordere
   const fleet = fleetOf([
     member('web-10'),
     member('web-9', { tags: { rack: 'r7' } }),
-    member('db-1', { status: 'failed', zone: 'z9' }),
+    member('db-1', { status: 'failed', zone: 'z9', taint: ['hotfix'] }),
   ])
   const names = (text: string, order: 'name' | 'condition' = 'name') =>
     select(fleet, { ...EVERYBODY, text }, order).map(({ name }) => name)
@@ -68,6 +68,8 @@ test('members are found by name, version, tag and beginning of an id, and ordere
   expect(names('rack=r7')).toEqual(['web-9'])
   expect(names('shop:v1')).toHaveLength(3)
   expect(names('', 'condition')[0]).toBe('db-1')
+  expect(names('tainted')).toEqual(['db-1'])
+  expect(select(fleet, { ...EVERYBODY, condition: 'trouble' }, 'name').map(({ name }) => name)).toEqual(['db-1'])
   expect(select(fleet, { ...EVERYBODY, zone: 'z9' }, 'name')).toHaveLength(1)
   expect(select(fleet, { ...EVERYBODY, condition: 'well' }, 'since')).toHaveLength(2)
 })

@@ -155,6 +155,8 @@ function oddity(at: number, count: number): Partial<MemberView> {
       return { layers: [layer(OLD, 'shop:v1', 'fetching', 0.42)] }
     case 3:
       return { layers: [layer(OLD, 'shop:v1', 'waiting')] }
+    case 4:
+      return { taint: ['hotfix: a certificate by hand'] }
     case 21:
       return { status: 'failed', health: 'unknown' }
     case 22:

@@ -47,7 +47,9 @@ export function Events() {
               <th scope="col">Event</th>
               <th scope="col">Payload</th>
               <th scope="col">From</th>
-              <th scope="col">Ago</th>
+              <th scope="col" class="number">
+                Ago
+              </th>
             </tr>
           </thead>
           <tbody>

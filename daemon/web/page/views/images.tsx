@@ -107,8 +107,12 @@ export function Image({ fleet, digest }: { fleet: Fleet; digest: string }) {
                 <thead>
                   <tr>
                     <th scope="col">Peer</th>
-                    <th scope="col">Received</th>
-                    <th scope="col">Sent</th>
+                    <th scope="col" class="number">
+                      Received
+                    </th>
+                    <th scope="col" class="number">
+                      Sent
+                    </th>
                     <th scope="col" />
                   </tr>
                 </thead>

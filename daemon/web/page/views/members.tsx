@@ -9,8 +9,9 @@ import {
   type Fleet,
   type Order,
   select,
+  TROUBLE,
 } from '../fleet.ts'
-import { ageOf, plural } from '../format.ts'
+import { ageOf, numberOf, plural } from '../format.ts'
 import { type Column, List } from '../list.tsx'
 import { useNow } from '../live.ts'
 import { Mark } from '../parts.tsx'
@@ -48,7 +49,7 @@ export function MembersView({ fleet, filter }: { fleet: Fleet; filter: Filter })
         <Choice
           label="State"
           value={filter.condition}
-          options={CONDITIONS.map(condition => [condition, CONDITION_WORDS[condition]])}
+          options={[[TROUBLE, 'needs attention'], ...CONDITIONS.map(each => [each, CONDITION_WORDS[each]] as const)]}
           onChange={condition => change({ condition })}
         />
         <Choice
@@ -77,7 +78,7 @@ export function MembersView({ fleet, filter }: { fleet: Fleet; filter: Filter })
       <p class="quiet" role="status">
         {found.length === fleet.members.size
           ? plural(found.length, 'member')
-          : `${found.length} of ${plural(fleet.members.size, 'member')}`}
+          : `${numberOf(found.length)} of ${plural(fleet.members.size, 'member')}`}
       </p>
       <MemberList label="Members" members={found} />
     </>
@@ -124,7 +125,7 @@ export function MemberList({ label, members }: { label: string; members: readonl
         </>
       ),
     },
-    { name: 'State', cell: stateOf },
+    { name: 'State', cell: member => `${stateOf(member)}${member.taint.length > 0 ? ', tainted' : ''}` },
     { name: 'Runs', cell: runsOf },
     { name: 'Zone', wide: true, cell: member => member.zone },
     { name: 'Group', wide: true, cell: member => member.group },

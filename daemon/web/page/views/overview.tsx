@@ -1,7 +1,7 @@
 import { useMemo } from 'preact/hooks'
 import type { RolloutList } from '../../../../protocol/index.ts'
-import { type Condition, conditionOf, EVERYBODY, type Fleet, select } from '../fleet.ts'
-import { percent, plural, short } from '../format.ts'
+import { conditionOf, EVERYBODY, type Fleet, select, TROUBLE } from '../fleet.ts'
+import { numberOf, percent, plural, short } from '../format.ts'
 import { useAnswer } from '../live.ts'
 import { FleetMapView } from '../map.tsx'
 import { Bar, isUnderWay, Mark, Section, Tally } from '../parts.tsx'
@@ -9,7 +9,6 @@ import { imageLink, memberLink, membersLink } from '../route.ts'
 import { countsOf, divergenceOf } from '../summary.ts'
 import { RolloutLine } from './rollouts.tsx'
 
-const NEEDS_ATTENTION: readonly Condition[] = ['failed', 'failing', 'suspect']
 const SHOWN = 4
 const IMAGES_SHOWN = 6
 
@@ -41,10 +40,7 @@ export function Overview({ fleet }: { fleet: Fleet }) {
 }
 
 function Attention({ fleet }: { fleet: Fleet }) {
-  const troubled = useMemo(
-    () => select(fleet, EVERYBODY, 'condition').filter(member => NEEDS_ATTENTION.includes(conditionOf(member))),
-    [fleet],
-  )
+  const troubled = useMemo(() => select(fleet, { ...EVERYBODY, condition: TROUBLE }, 'condition'), [fleet])
   if (troubled.length === 0) return null
   return (
     <Section title="Needs attention">
@@ -64,7 +60,7 @@ function Attention({ fleet }: { fleet: Fleet }) {
       </ul>
       {troubled.length > SHOWN && (
         <p>
-          and {troubled.length - SHOWN} more: <a href={membersLink()}>all members</a>
+          and <a href={membersLink({ condition: TROUBLE })}>{numberOf(troubled.length - SHOWN)} more</a>
         </p>
       )}
     </Section>
@@ -99,7 +95,7 @@ function Layers({ fleet }: { fleet: Fleet }) {
                       ]}
                     />
                   </td>
-                  <td class="number">{count}</td>
+                  <td class="number">{numberOf(count)}</td>
                   <td class="number quiet">{percent(count, members)}</td>
                 </tr>
               ))}

@@ -1,7 +1,7 @@
 import { useMemo } from 'preact/hooks'
 import type { LedgerView, RolloutList, RolloutStatusView } from '../../../../protocol/index.ts'
 import { EVERYBODY, type Fleet, select } from '../fleet.ts'
-import { ageOf, percent, plural, short, shortId } from '../format.ts'
+import { ageOf, numberOf, percent, plural, short, shortId } from '../format.ts'
 import { useAnswer, useNow } from '../live.ts'
 import { Answered, Bar, type Part, Phase, Progress, Section } from '../parts.tsx'
 import { imageLink, memberLink, rolloutLink } from '../route.ts'
@@ -51,7 +51,7 @@ export function RolloutLine({ status }: { status: RolloutStatusView }) {
       </div>
       <Bar label={`Rollout of group ${group}`} parts={partsOf(status)} />
       <p class="quiet">
-        {ok} of {total} ({percent(ok, total)}){reason !== '' && ` · ${reason}`}
+        {numberOf(ok)} of {numberOf(total)} ({percent(ok, total)}){reason !== '' && ` · ${reason}`}
       </p>
     </li>
   )
@@ -111,7 +111,7 @@ function Status({ status }: { status: RolloutStatusView }) {
       <ul class="legend">
         {partsOf(status).map(({ kind, count, word }) => (
           <li key={word}>
-            <span class={`swatch ${kind}`} /> <b>{count}</b> {word}
+            <span class={`swatch ${kind}`} /> <b>{numberOf(count)}</b> {word}
           </li>
         ))}
       </ul>
@@ -126,7 +126,9 @@ function Status({ status }: { status: RolloutStatusView }) {
                 <th scope="col">Member</th>
                 <th scope="col">For</th>
                 <th scope="col">Held for</th>
-                <th scope="col">Token</th>
+                <th scope="col" class="number">
+                  Token
+                </th>
               </tr>
             </thead>
             <tbody>
@@ -193,7 +195,7 @@ function Waiting({ fleet, status }: { fleet: Fleet; status: RolloutStatusView })
   if (asked.length === 0) return null
   return (
     <Section title="What they wait for">
-      <dl>
+      <dl class="whys">
         {asked.map(id => [
           <dt key={id}>
             <a href={memberLink(id)}>{fleet.members.get(id)?.name ?? shortId(id)}</a>
