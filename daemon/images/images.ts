@@ -84,6 +84,8 @@ export interface Images {
     onProgress?: (bytes: number) => void,
   ): Promise<{ chunks: number; bad: Digest[]; missing: Digest[] }>
   peers(image: Digest): ReadonlyMap<NodeId, PeerTraffic>
+  /** Bytes of chunks from and to all peers since the daemon started. */
+  traffic(): { readonly received: number; readonly sent: number }
   unpack(image: Digest, directory: string, signal: AbortSignal): Promise<void>
   /** Images that this node can serve chunks of. */
   holdings(): readonly Digest[]
@@ -351,6 +353,7 @@ export function createImages(init: ImagesInit): Images {
       return { chunks: image.index.length, bad, missing }
     },
     peers: digest => traffic.of(digest),
+    traffic: traffic.total,
     unpack: (digest, directory, signal) =>
       init.during(digest, async () => {
         const image = store.image(digest)

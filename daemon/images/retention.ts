@@ -24,6 +24,7 @@ export interface Retention {
   collect(options: { all: boolean; dryRun: boolean }): Promise<Collected>
   /** Bytes that all chunks take. */
   bytes(): number
+  space(): Promise<SpaceUse>
   /** The image stays while the work goes on. */
   during<T>(image: Digest, work: () => Promise<T>): Promise<T>
   stop(): Promise<void>
@@ -108,6 +109,7 @@ export function createRetention(init: RetentionInit): Retention {
       return { ...collection, space: await space.use() }
     },
     bytes: store.bytes,
+    space: space.use,
     async during(image, work) {
       busy.set(image, (busy.get(image) ?? 0) + 1)
       try {

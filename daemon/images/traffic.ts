@@ -12,6 +12,8 @@ export interface PeerTraffic {
 export interface Traffic {
   of(image: Digest): ReadonlyMap<NodeId, PeerTraffic>
   at(image: Digest, peer: NodeId): PeerTraffic
+  /** Of all images with all peers; only grows. */
+  total(): { readonly received: number; readonly sent: number }
 }
 
 export function createTraffic(): Traffic {
@@ -34,6 +36,15 @@ export function createTraffic(): Traffic {
         peers.set(peer, traffic)
       }
       return traffic
+    },
+    total() {
+      const total = { received: 0, sent: 0 }
+      for (const peers of images.values())
+        for (const { received, sent } of peers.values()) {
+          total.received += received
+          total.sent += sent
+        }
+      return total
     },
   }
 }

@@ -1,5 +1,5 @@
-import { request } from 'node:http'
 import type { Daemon } from '../support/daemons.ts'
+import { fetchFrom } from '../support/http.ts'
 import { eventually } from '../support/wait.ts'
 
 /** What would grow in a daemon that leaks, right after its garbage was collected. */
@@ -34,21 +34,8 @@ export async function gaugesOf(daemon: Daemon): Promise<Gauges> {
   }
 }
 
-function metricsOf(daemon: Daemon): Promise<Map<string, number>> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: daemon.socket, path: '/metrics', agent: false })
-    asked.once('error', reject)
-    asked.once('response', response => {
-      let text = ''
-      response.on('data', part => {
-        text += part
-      })
-      response.once('error', reject)
-      response.once('end', () => {
-        const lines = text.split('\n').filter(line => line !== '' && !line.startsWith('#'))
-        resolve(new Map(lines.map(line => line.split(' ')).map(([name, value]) => [name!, Number(value)])))
-      })
-    })
-    asked.end()
-  })
+async function metricsOf(daemon: Daemon): Promise<Map<string, number>> {
+  const { body } = await fetchFrom(daemon.socket, '/metrics')
+  const lines = body.split('\n').filter(line => line !== '' && !line.startsWith('#'))
+  return new Map(lines.map(line => line.split(' ')).map(([name, value]) => [name!, Number(value)]))
 }
