@@ -261,6 +261,7 @@ export async function startFleetd(
     store: dataDir.ledger,
     plan: id => plans.get(id),
     addresses: node => members?.find(node)?.addresses ?? [],
+    objection: plan => rollouts.objection(plan)?.reason,
     now,
     random,
     log,

@@ -58,6 +58,8 @@ export function createLedgers(init: {
   store: VoterStore
   plan: (id: Digest) => Statement<Plan> | undefined
   addresses: (node: NodeId) => readonly Address[]
+  /** What this node has against a plan that is about to begin. */
+  objection: (plan: Statement<Plan>) => string | undefined
   now: () => Millis
   random: Random
   log: Logger
@@ -66,7 +68,8 @@ export function createLedgers(init: {
   const clients = new Map<string, LedgerClient>()
   const votersOf = (group: string): readonly NodeId[] => genesisVoters(trust.demand(), group)
   // A kept plan's right to be said was checked when it was taken; operators come and go.
-  const voter = createVoter({ self: network.self, plan: init.plan, genesisVoters: votersOf }, init.store, bytes =>
+  const { plan, objection } = init
+  const voter = createVoter({ self: network.self, plan, genesisVoters: votersOf, objection, now }, init.store, bytes =>
     open(PLAN, trust.demand().fleet, bytes),
   )
   network.serve(SERVICE, async (_from, body) => encodeReply(await voter.answer(decodeRequest(body, trust.demand()))))

@@ -201,11 +201,27 @@ export function openAnswer(authority: Authority, bytes: Uint8Array, now: Millis)
   return answer
 }
 
-/** Opens a plan: an operator's signature. Whether its time is over is checked where a step is about to be taken. */
+/**
+ * Opens a plan: the signatures of as many operators as the current policy demands. Whether its time is over is checked where a step is
+ * about to be taken. Throws `unauthorized`, and says which signatures are missing.
+ */
 export function openPlan(authority: Authority, bytes: Uint8Array): Statement<Plan> {
   const plan = open(PLAN, authority.fleet, bytes)
   assertOperator(authority, plan)
+  const missing = approvalsMissing(authority, plan)
+  if (missing > 0) {
+    const { threshold, version } = authority.policy
+    throw new FleetError(
+      'unauthorized',
+      `plan ${plan.body.generation} for group ${plan.body.group} has ${threshold - missing} of the ${threshold} operators' signatures that policy ${version} demands; have others sign it too: fleetctl rollout approve FILE`,
+    )
+  }
   return plan
+}
+
+/** How many more operators have to sign a plan before it counts; 0 when it does. */
+export function approvalsMissing({ policy }: Authority, plan: Statement<Plan>): number {
+  return Math.max(0, policy.threshold - plan.signers.filter(key => policy.operators.includes(key)).length)
 }
 
 export function openOrder(authority: Authority, bytes: Uint8Array): Statement<Order> {

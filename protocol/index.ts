@@ -3,6 +3,7 @@
 // It does no I/O: the only thing it takes from Node is cryptography.
 export * from './api/index.ts'
 export * from './authority.ts'
+export * from './budget.ts'
 export * from './chunker.ts'
 export * from './codec.ts'
 export * from './coordinate.ts'

@@ -1,4 +1,6 @@
 import {
+  amountOf,
+  budgetOf,
   FleetError,
   type MaintenanceWindow,
   type Millis,
@@ -107,8 +109,7 @@ function strategyOf(request: PlanRequest): Strategy {
 /** K of the plan. Throws `refused` for a plan that would take all down at once and does not say so, or may not. */
 function budgetFor(draft: RolloutDraft, request: PlanRequest, strategy: Strategy, context: PlanContext): number {
   const size = draft.roster.length
-  const budget = budgetOf(context.policy, draft.group)
-  const allowed = budget === undefined ? size : share(budget, context.groupSize)
+  const allowed = budgetOf(context.policy, draft.group, context.groupSize) ?? size
   if (strategy === 'at-once') {
     if (allowed >= size) return size
     throw new FleetError(
@@ -116,7 +117,7 @@ function budgetFor(draft: RolloutDraft, request: PlanRequest, strategy: Strategy
       `the policy allows ${allowed} of group ${draft.group} to be down at once, and --strategy at-once takes down ${size}`,
     )
   }
-  const wanted = share(request.maxUnavailable ?? 1, size)
+  const wanted = amountOf(request.maxUnavailable ?? 1, size)
   if (size > 1 && size >= context.groupSize && wanted >= size && allowed >= size) {
     throw new FleetError(
       'refused',
@@ -162,15 +163,6 @@ function assertPossible(draft: RolloutDraft, request: PlanRequest): void {
       `${draft.image.version} failed in group ${group} before; to try it again all the same: --force`,
     )
   }
-}
-
-function budgetOf(policy: Policy, group: string): number | string | undefined {
-  return (policy.groups[group] ?? policy.groups['*'])?.maxUnavailable
-}
-
-/** A count, or a share rounded down; at least 1, or nothing would ever move. */
-function share(amount: number | string, of: number): number {
-  return Math.max(1, typeof amount === 'number' ? amount : Math.floor((Number.parseInt(amount, 10) * of) / 100))
 }
 
 /**

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Logger } from 'pino'
 import {
+  createBucket,
   createMembership,
   decodeGossip,
   type GossipKind,
@@ -76,6 +77,9 @@ export interface MembersInit {
   onDocument(document: Uint8Array): void
 }
 
+/** Lines in the log about documents that were refused: a second, and at once. */
+const REFUSALS = { rate: 1, burst: 10 }
+
 /** Runs the membership machine on the network: verifies what comes in, carries out what comes back. */
 export async function createMembers(init: MembersInit): Promise<Members> {
   const { network, trust, store, now, exactNow, log } = init
@@ -108,11 +112,23 @@ export async function createMembers(init: MembersInit): Promise<Members> {
       case 'dismissal':
         return { kind, statement: openDismissal(authority, bytes, now()) }
       case 'document':
-        checkDocument(authority, bytes)
+        try {
+          checkDocument(authority, bytes)
+        } catch (error) {
+          sayRefused(toFleetError(error))
+          throw error
+        }
         return { kind, bytes }
       default:
         return kind satisfies never
     }
+  }
+
+  /** That somebody tried to order what he may not is worth a line, but not as many as he likes. */
+  const refusals = createBucket(REFUSALS.rate, REFUSALS.burst)
+  const sayRefused = ({ code, message }: FleetError): void => {
+    if (code === 'unauthorized' && refusals.take(now(), 1))
+      log.warn({ event: 'document-refused', reason: message }, `refused: ${message}`)
   }
 
   const machine = createMembership({

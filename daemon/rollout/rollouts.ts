@@ -17,7 +17,7 @@ import {
   type RolloutStatusView,
   type Statement,
 } from '../../protocol/index.ts'
-import type { Action, LedgerValue, Refusal } from '../../rollout/index.ts'
+import { type Action, type LedgerValue, type Objection, objectionTo, type Refusal } from '../../rollout/index.ts'
 import type { Network } from '../network/index.ts'
 import type { Trust } from '../trust/index.ts'
 import type { Proposal } from './access.ts'
@@ -58,8 +58,10 @@ export interface Rollouts {
   list(): readonly RolloutStatusView[]
   history(group: string, signal: AbortSignal): Promise<RolloutHistory>
   explain(node: NodeId, signal: AbortSignal): Promise<string>
-  /** A plan reached this node, by gossip or from disk. Throws unless an operator signed it. */
+  /** A plan reached this node, by gossip or from disk. What may not be begun is said in the log and does nothing. Throws unless enough operators signed it. */
   acceptPlan(bytes: Uint8Array): Statement<Plan>
+  /** What this node has against a plan that is about to begin. What only the ledger can tell is left to it. */
+  objection(plan: Statement<Plan>): Objection | undefined
   /** The ledger of our group is known to say this. */
   observe(value: LedgerValue): void
   stop(): void
@@ -100,10 +102,24 @@ export function createRollouts(init: RolloutsInit): Rollouts {
     if (permit !== undefined && layers.every(layer => layer.idle())) layers[0]?.giveBack(permit)
   }
 
+  const objection = (plan: Statement<Plan>, value: LedgerValue | undefined): Objection | undefined =>
+    objectionTo(plan, {
+      now: now(),
+      policy: trust.demand().policy,
+      members: members.all().filter(({ status }) => status !== 'left'),
+      value,
+    })
+
+  const sayRefused = (plan: Statement<Plan>, { refused, reason }: Objection): void =>
+    log.warn({ event: 'plan-refused', plan: plan.id, group: plan.body.group, refused, reason }, `refused: ${reason}`)
+
   const acceptPlan = (bytes: Uint8Array): Statement<Plan> => {
     const plan = openPlan(trust.demand(), bytes)
-    plans.add(plan)
     const value = groups.known(plan.body.group)
+    // It is kept all the same: here the policy may be the older one, and a plan that no ledger names does nothing. While the disk is read nothing is known to measure it by.
+    const against = plans.get(plan.id) === undefined && members.all().length > 0 ? objection(plan, value) : undefined
+    if (against !== undefined) sayRefused(plan, against)
+    plans.add(plan)
     if (value?.plan === plan.id) observe(value)
     return plan
   }
@@ -143,6 +159,7 @@ export function createRollouts(init: RolloutsInit): Rollouts {
 
   return {
     acceptPlan,
+    objection: plan => objection(plan, undefined),
     observe,
 
     async draft(group, layer, select, signal) {
@@ -151,9 +168,14 @@ export function createRollouts(init: RolloutsInit): Rollouts {
 
     async submit(bytes, signal) {
       const plan = openPlan(trust.demand(), bytes)
-      if (now() > plan.body.notAfter)
-        throw new FleetError('refused', `the plan expired on ${new Date(plan.body.notAfter).toISOString()}`)
       const { group } = plan.body
+      // Measured before anybody else hears of it; voters measure it again.
+      const value = await demandValue(group, signal)
+      const against = objection(plan, value)
+      if (against !== undefined) {
+        sayRefused(plan, against)
+        throw objectionError(against, value)
+      }
       // The plan reaches the disk here and is on its way to the others before the ledger names it.
       plans.add(plan)
       await init.spread(plan)
@@ -245,6 +267,11 @@ function actionOf(order: Statement<Order>, now: Millis): Action {
   if (verb !== 'write-off') return { type: verb, reason, now }
   if (node === undefined) throw new FleetError('bad-input', 'a write-off names its node')
   return { type: 'write-off', node, reason, now }
+}
+
+function objectionError({ refused, reason }: Objection, { generation, phase }: LedgerValue): FleetError {
+  const conflict = refused === 'stale' || refused === 'replayed'
+  return new FleetError(conflict ? 'conflict' : 'refused', reason, { detail: { generation, phase, refused } })
 }
 
 function refusalError(what: string, refusal: Refusal, value: LedgerValue): FleetError {

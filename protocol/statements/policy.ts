@@ -24,7 +24,7 @@ export const policySchema = z.object({
   /** The digest of the policy before; null for policy 1. */
   previous: digest.nullable(),
   operators: z.array(publicKey).min(1).max(16),
-  /** How many operators must sign a policy. */
+  /** How many operators must sign a policy, and a plan. */
   threshold: z.number().int().min(1).max(16),
   /** Keys that may endorse images. */
   publishers: z.array(publicKey).max(64),

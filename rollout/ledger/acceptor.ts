@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type Digest, LIMITS, type NodeId, type Plan, type Statement } from '../../protocol/index.ts'
+import { type Digest, LIMITS, type Millis, type NodeId, type Plan, type Statement } from '../../protocol/index.ts'
 import { apply, isRefusal } from './apply.ts'
 import { type Ballot, compareBallots, encodeValue, type Reply, type Request, ZERO } from './messages.ts'
-import type { LedgerValue } from './value.ts'
+import type { Action, LedgerValue } from './value.ts'
 
 /**
  * All that a voter knows of one group's ledger. It is on disk before a reply that depends on it leaves (Rystsov,
@@ -24,6 +24,9 @@ export interface VoterContext {
   readonly plan: (id: Digest) => Statement<Plan> | undefined
   /** The voters that a group begins with, by policy; an install of epoch 1 that says otherwise is refused. */
   readonly genesisVoters: (group: string) => readonly NodeId[]
+  /** What this node has against a plan that is about to begin, in a sentence: whoever proposes it may not have looked, or may have a wrong clock. */
+  readonly objection: (plan: Statement<Plan>) => string | undefined
+  readonly now: () => Millis
 }
 
 /**
@@ -83,6 +86,8 @@ function accept(
   if (change !== null) {
     const result = apply(change.from, change.action, plan?.body)
     if (isRefusal(result)) return { state, reply: { type: 'illegal', reason: result.reason } }
+    const objection = objectionTo(change.action, result, plan?.body, context)
+    if (objection !== undefined) return { state, reply: { type: 'illegal', reason: objection } }
     if (!isDeepStrictEqual(result, value))
       return {
         state,
@@ -96,6 +101,21 @@ function accept(
     state: { ...state, promised: ballot, accepted: ballot, value, plan: plan ?? null },
     reply: { type: 'accepted' },
   }
+}
+
+/**
+ * What speaks against a change that the reducer allows: what depends on this node's policy and clock, on which voters need not agree. Asked of the change
+ * alone and never of a value that is only written again, which others may have accepted already.
+ */
+function objectionTo(
+  action: Action,
+  result: LedgerValue,
+  plan: Plan | undefined,
+  { objection, now }: VoterContext,
+): string | undefined {
+  if (action.type === 'start') return objection(action.plan)
+  if (action.type !== 'grant' || plan === undefined || result.permits.at(-1)?.kind !== 'replace') return undefined
+  return now() > plan.notAfter ? `plan ${plan.generation} has expired by the clock of this voter` : undefined
 }
 
 /** The plan that the new value names, from wherever it can be had. */

@@ -1,8 +1,8 @@
 import type { Digest, Millis, NodeId, Plan } from '../../protocol/index.ts'
-import { clearBit, countBits, emptyBits, hasBit, setBit } from './bits.ts'
+import { clearBit, emptyBits, hasBit, setBit } from './bits.ts'
 import { overBudget } from './budget.ts'
 import { remembered } from './history.ts'
-import { advance, nextStage, phaseOf, reach, stagesOf } from './stages.ts'
+import { advance, hasFailed, nextStage, phaseOf, reach, stagesOf } from './stages.ts'
 import type { Action, LedgerValue, Permit, Phase, Refusal } from './value.ts'
 
 /** Failed digests that a group remembers; the oldest is forgotten first. */
@@ -75,7 +75,7 @@ function transition(value: LedgerValue, action: Action, plan: Plan | undefined):
     case 'pause':
       return pause(value, action.reason, action.now)
     case 'resume':
-      return resume(value, action.reason, action.now)
+      return resume(value, action.reason, action.now, plan)
     case 'promote':
       return promote(value, action.reason, action.now, plan)
     case 'abort':
@@ -148,6 +148,7 @@ function grant(
   if (index < 0) return refuse('not-in-roster', `plan ${plan.generation} does not name this node`)
   const kind = turn(value, plan, index)
   if (typeof kind !== 'string') return kind
+  if (kind === 'replace' && hasFailed(value, plan)) return refuse('denied', limitReached(plan))
   if (kind === 'replace' && now > plan.notAfter)
     return refuse('expired', `plan ${plan.generation} expired on ${new Date(plan.notAfter).toISOString()}`)
   const over = overBudget(value, plan, node, unavailable)
@@ -218,7 +219,7 @@ function fail(value: LedgerValue, plan: Plan, index: number, reason: string): Le
   const phase = underWay(failed)
   if (phase !== 'canary' && phase !== 'rolling' && phase !== 'soaking') return advance(failed, plan)
   const canary = index < plan.canary
-  if (!canary && countBits(failed.failed) < plan.maxFailed) return advance(failed, plan)
+  if (!hasFailed(failed, plan)) return advance(failed, plan)
   const denied = deny(failed.denied, plan.image)
   const why = `${canary ? 'the canary' : `node ${index + 1} of the roster`} failed: ${reason}`.slice(0, 512)
   if (plan.previous === null) {
@@ -236,6 +237,9 @@ function fail(value: LedgerValue, plan: Plan, index: number, reason: string): Le
 /** The phase that a rollout is in, or was in when it was paused. */
 const underWay = (value: LedgerValue): LedgerValue['phase'] =>
   value.phase === 'paused' && value.resumeTo !== null ? value.resumeTo : value.phase
+
+const limitReached = ({ generation, version }: Plan): string =>
+  `generation ${generation} has reached its failure limit, and there is no image before ${version} to go back to: abort it and start another`
 
 const isForward = (phase: LedgerValue['phase']): boolean =>
   phase === 'canary' || phase === 'rolling' || phase === 'soaking'
@@ -286,9 +290,11 @@ function pause(value: LedgerValue, reason: string, now: Millis): LedgerValue | R
   return { ...value, phase: 'paused', resumeTo: phase, reason, progressAt: now }
 }
 
-function resume(value: LedgerValue, reason: string, now: Millis): LedgerValue | Refusal {
+function resume(value: LedgerValue, reason: string, now: Millis, plan: Plan | undefined): LedgerValue | Refusal {
   if (value.phase !== 'paused' || value.resumeTo === null)
     return refuse('phase', `generation ${value.generation} is ${value.phase}, not paused`)
+  if (plan !== undefined && isForward(value.resumeTo) && hasFailed(value, plan))
+    return refuse('denied', limitReached(plan))
   return { ...value, phase: value.resumeTo, resumeTo: null, reason, progressAt: now }
 }
 
@@ -302,6 +308,7 @@ function promote(value: LedgerValue, reason: string, now: Millis, plan: Plan | u
       'phase',
       `generation ${value.generation} is ${value.phase}; only a canary, a wave or a soak can be promoted`,
     )
+  if (hasFailed(value, plan)) return refuse('denied', limitReached(plan))
   const promoted = nextStage({ ...value, progressAt: now }, plan)
   return promoted.phase === 'done' || reason === '' ? promoted : { ...promoted, reason }
 }

@@ -23,7 +23,7 @@ export {
   type ProposerInput,
   type ProposerOutcome,
 } from './proposer.ts'
-export { beginOf, countSettled, stagesOf } from './stages.ts'
+export { beginOf, countSettled, hasFailed, stagesOf } from './stages.ts'
 export { stalled } from './stall.ts'
 export {
   type Action,

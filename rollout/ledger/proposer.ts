@@ -62,6 +62,8 @@ type Round =
       readonly request: Extract<Request, { type: 'accept' }>
       readonly then: ProposerOutcome
       readonly accepted: Set<NodeId>
+      /** Voters that will not have this change, whoever asks and how often. */
+      readonly against: Set<NodeId>
     }
   | { readonly at: 'install'; readonly first: LedgerValue; readonly installed: Set<NodeId> }
   | { readonly at: 'over' }
@@ -171,7 +173,7 @@ export function createProposer(init: ProposerInit): Proposer {
       change,
       plan: null,
     }
-    round = { at: 'accept', ballot, request, then, accepted: new Set() }
+    round = { at: 'accept', ballot, request, then, accepted: new Set(), against: new Set() }
     askAll(first.voters, request)
   }
 
@@ -206,6 +208,9 @@ export function createProposer(init: ProposerInit): Proposer {
     }
     if (reply.type === 'illegal') {
       trouble = reply.reason
+      if (round.at !== 'accept') return
+      round.against.add(from)
+      if (first.voters.length - round.against.size < majority(first)) finish({ type: 'no-quorum', reason: trouble })
       return
     }
     switch (round.at) {

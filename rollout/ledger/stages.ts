@@ -1,5 +1,5 @@
 import { type Millis, millis, type Plan } from '../../protocol/index.ts'
-import { hasBit } from './bits.ts'
+import { countBits, hasBit } from './bits.ts'
 import type { LedgerValue } from './value.ts'
 
 /**
@@ -31,6 +31,15 @@ export function countSettled({ ok, failed }: Pick<LedgerValue, 'ok' | 'failed'>)
     else if (hasBit(ok, index)) count.ok += 1
   }
   return count
+}
+
+/**
+ * Whether a generation has reached its failure limit: a canary has failed, or as many nodes as the plan allows. From then on the only way is
+ * back (I7), and where there is nothing to go back to, nobody goes any more.
+ */
+export function hasFailed({ failed }: LedgerValue, plan: Plan): boolean {
+  for (let index = 0; index < plan.canary; index++) if (hasBit(failed, index)) return true
+  return countBits(failed) >= plan.maxFailed
 }
 
 /** Moves the phase on when what it waited for has come about. `progressAt` is the time of the action that is being applied. */

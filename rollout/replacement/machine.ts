@@ -11,6 +11,7 @@ import {
   windowsAt,
 } from '../../protocol/index.ts'
 import { hasBit } from '../ledger/bits.ts'
+import { hasFailed } from '../ledger/stages.ts'
 import type { LedgerValue, Permit } from '../ledger/value.ts'
 import { next, type Wanted } from './target.ts'
 import type { Effect, Input, Intent, Outcome, ReleaseIntent, ReplaceIntent } from './types.ts'
@@ -520,22 +521,23 @@ export function createReplacement(init: ReplacementInit): Replacement {
       effects.push({ type: 'undrain' })
       return unbind(now)
     }
-    if (value.phase === 'reversing' && intent.kind === 'replace') {
+    const over = notAnyMore(now, intent, value)
+    if (over !== undefined) {
       effects.push({ type: 'undrain' })
-      return release(intent, 'skipped', 'the rollout is being undone')
-    }
-    const late = intent.kind === 'replace' ? tooLate(now, intent) : undefined
-    if (late !== undefined) {
-      effects.push({ type: 'undrain' })
-      return release(intent, 'skipped', late)
+      return release(intent, 'skipped', over)
     }
     if (now - since > ACT_WITHIN) return reread(now, intent)
     flip(intent, millis(since + ACT_WITHIN))
   }
 
-  /** A window may have closed, or the plan's time run out, while it was drained. */
-  const tooLate = (now: Millis, intent: ReplaceIntent): string | undefined => {
+  /** Why what the permit was granted for is not to be done any more: a permit outlives the rollout that it is of, an open window and the plan's time. */
+  const notAnyMore = (now: Millis, intent: ReplaceIntent, value: LedgerValue): string | undefined => {
+    if (value.plan !== intent.plan) return `generation ${value.generation} has begun before it went down`
+    if (value.phase === 'aborted') return 'the rollout was aborted before it went down'
+    if (intent.kind === 'revert') return undefined
+    if (value.phase === 'reversing') return 'the rollout is being undone'
     if (plan === undefined || plan.id !== intent.plan) return undefined
+    if (hasFailed(value, plan.body)) return 'the rollout has reached its failure limit'
     if (now > plan.body.notAfter) return `plan ${plan.body.generation} expired before it went down`
     return windowsAt(plan.body.windows, now).open ? undefined : 'the maintenance window closed before it went down'
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import {
   type Authority,
+  approvalsMissing,
   assertWithinInvite,
   authorityFrom,
   CERTIFICATE,
@@ -487,6 +488,27 @@ describe('plans and orders', () => {
       expect(thrown(() => openPlan(authority, planBy(key)))).toEqual(unauthorized(/not signed by an operator/))
       expect(thrown(() => openOrder(authority, orderBy(key)))).toEqual(unauthorized(/not signed by an operator/))
     }
+  })
+
+  it('need the signatures of as many operators as the policy demands', () => {
+    const [one, two, three, stranger] = keys(4) as [KeyPair, KeyPair, KeyPair, KeyPair]
+    const home = fleet(one)
+    const shared = nextPolicy(home, home.first, [one, two, three], [one, two], { threshold: 2 })
+    const authority = withPolicy(home.authority, shared.bytes)
+    const member = node(home)
+    const signedBy = (...by: KeyPair[]) => sign(PLAN, home.id, NOW, plan([member.id]), by)
+    for (const by of [[one], [one, stranger], [two]])
+      expect(thrown(() => openPlan(authority, signedBy(...by).bytes))).toEqual(
+        unauthorized(/plan 1 for group web has 1 of the 2 operators' signatures that policy 2 demands/),
+      )
+    expect(thrown(() => openPlan(authority, signedBy(stranger).bytes))).toEqual(
+      unauthorized(/not signed by an operator/),
+    )
+    expect(approvalsMissing(authority, signedBy(three))).toBe(1)
+    const approved = cosign(PLAN, signedBy(three), one)
+    expect(approvalsMissing(authority, approved)).toBe(0)
+    expect(openPlan(authority, approved.bytes).id).toBe(signedBy(three).id)
+    expect(openPlan(home.authority, signedBy(one).bytes)).toBeDefined()
   })
 
   it('are refused where they contradict themselves', () => {

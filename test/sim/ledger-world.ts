@@ -208,7 +208,13 @@ export function runSchedule(seed: number, options: { voters?: number; broken?: B
   })
   const answer = (voter: Host, request: Request, reply: (reply: Reply) => void): void => {
     if (voter.silent) return
-    const result = vote(voter.memory, request, { self: voter.node, plan: planById, genesisVoters: () => begin.voters })
+    const result = vote(voter.memory, request, {
+      self: voter.node,
+      plan: planById,
+      genesisVoters: () => begin.voters,
+      objection: () => undefined,
+      now: () => millis(now),
+    })
     const said: Reply =
       broken === 'permits-expire' && (result.reply.type === 'state' || result.reply.type === 'promised')
         ? { ...result.reply, value: expire(result.reply.value) }

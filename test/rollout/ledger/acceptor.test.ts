@@ -13,12 +13,18 @@ import {
   type VoterState,
   vote,
 } from '../../../rollout/index.ts'
-import { NODES, NOW, plan } from './fixtures.ts'
+import { later, NODES, NOW, plan } from './fixtures.ts'
 
 const [self, other] = NODES as [(typeof NODES)[0], (typeof NODES)[0]]
 const voters = NODES.slice(0, 3)
 const first = genesis('web', voters)
-const context: VoterContext = { self, plan: () => undefined, genesisVoters: () => voters }
+const context: VoterContext = {
+  self,
+  plan: () => undefined,
+  genesisVoters: () => voters,
+  objection: () => undefined,
+  now: () => NOW,
+}
 const ballot = (round: number, node = other): Ballot => ({ round, node })
 const p = plan()
 const start: Action = { type: 'start', plan: p, now: NOW }
@@ -128,6 +134,26 @@ describe('a voter has no illegal transition on its disk', () => {
     const before = one.state()
     expect(one.ask(request)).toMatchObject({ type: 'illegal' })
     expect(one.state()).toEqual(before)
+  })
+
+  test('a plan that this node objects to does not begin, and one that has expired by its clock goes no further', () => {
+    const grant: Action = { type: 'grant', node: self, zone: 'z', unavailable: [], now: NOW }
+    const strict = { ...context, objection: () => 'plan 1 would have too many down at once' }
+    const late = { ...context, now: () => later(86_400_001) }
+    const one = installed()
+    const begin = accept(ballot(1), first, start)
+    expect(vote(one.state(), begin, strict)).toEqual({
+      state: one.state(),
+      reply: { type: 'illegal', reason: 'plan 1 would have too many down at once' },
+    })
+    const forward = accept(ballot(2), made(first, start), grant, { plan: p })
+    expect(vote(one.state(), forward, late).reply).toMatchObject({
+      type: 'illegal',
+      reason: expect.stringContaining('clock of this voter'),
+    })
+    // Others may have accepted it under the policy before: what is only written again is not judged again.
+    const again = { ...begin, change: null, plan: p } as Request
+    expect(vote(one.state(), again, strict).reply).toEqual({ type: 'accepted' })
   })
 
   test('a plan that the voter does not know is asked for first', () => {

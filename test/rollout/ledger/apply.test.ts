@@ -182,6 +182,21 @@ describe('release', () => {
     expect(refused(value, q, order('undo'))).toBe('denied')
   })
 
+  test('past the failure limit nobody goes forward, whoever resumes or promotes: the only ways out are back and abort', () => {
+    const q = plan({ canary: 1, maxFailed: 3 })
+    const failed = applied(first, q, start(q), grant(a), release(a, 1, 'rolledback'))
+    expect(failed).toMatchObject({ phase: 'paused', resumeTo: 'canary' })
+    for (const verb of ['resume', 'promote'] as const)
+      expect(apply(failed, order(verb), q.body)).toMatchObject({
+        refused: 'denied',
+        reason: expect.stringMatching(/failure limit.*abort it/),
+      })
+    // A value that got there all the same grants nothing.
+    const forced: LedgerValue = { ...failed, phase: 'rolling', wave: 1, resumeTo: null }
+    expect(refused(forced, q, grant(b))).toBe('denied')
+    expect(applied(failed, q, order('abort')).phase).toBe('aborted')
+  })
+
   test('one that never went down has its turn again', () => {
     const value = applied(rolling, p, grant(a), release(a, 1, 'skipped'))
     expect(refused(value, p, grant(a))).toBe('allowed')

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createVoter, genesis, type Request, type VoterStore } from '../../../rollout/index.ts'
-import { NODES } from './fixtures.ts'
+import { NODES, NOW } from './fixtures.ts'
 
 const voters = NODES.slice(0, 3)
 const install: Request = { type: 'install', group: 'web', first: genesis('web', voters) }
@@ -10,7 +10,13 @@ const prepare = (round: number): Request => ({
   epoch: 1,
   ballot: { round, node: NODES[1]! },
 })
-const context = { self: NODES[0]!, plan: () => undefined, genesisVoters: () => voters }
+const context = {
+  self: NODES[0]!,
+  plan: () => undefined,
+  genesisVoters: () => voters,
+  objection: () => undefined,
+  now: () => NOW,
+}
 
 /** A disk whose writes end when the test says so. */
 function disk(): VoterStore & { kept: Map<string, Uint8Array>; writes: { land(): void; fail(error: Error): void }[] } {

@@ -1,0 +1,1 @@
+export { type Objection, objectionTo, overPolicy, type Surroundings } from './objection.ts'

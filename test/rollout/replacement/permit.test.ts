@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest'
+import { seededRandom } from '../../../protocol/index.ts'
+import {
+  type Action,
+  apply,
+  createReplacement,
+  genesis,
+  isRefusal,
+  type LedgerValue,
+  type ReplacementEffect,
+  type ReplacementInput,
+} from '../../../rollout/index.ts'
+import { image, NODES, NOW, plan } from '../ledger/fixtures.ts'
+
+// A permit outlives what it was granted for: before it goes down, a node looks whether that is still wanted.
+
+const p = plan({ previous: image('v1'), maxFailed: 1 })
+const act = (value: LedgerValue, action: Action): LedgerValue => {
+  const result = apply(value, action, action.type === 'start' ? action.plan.body : p.body)
+  if (isRefusal(result)) throw new Error(result.reason)
+  return result
+}
+const ran: LedgerValue = { ...genesis('web', NODES.slice(0, 3)), targets: { app: image('v1') } }
+const order = (type: 'pause' | 'abort' | 'undo'): Action => ({ type, reason: 'because', now: NOW })
+const grant = (at: number): Action => ({ type: 'grant', node: NODES[at]!, zone: 'z', unavailable: [], now: NOW })
+const granted = act(act(ran, { type: 'start', plan: p, now: NOW }), grant(0))
+const next = plan({ previous: image('v1'), generation: 2, image: image('v3') })
+
+/** A node that was killed when it had drained under its permit, at the moment of its re-read. */
+function rereads(value: LedgerValue): ReplacementEffect[] {
+  const machine = createReplacement({
+    node: NODES[0]!,
+    layer: 'app',
+    current: image('v1'),
+    intent: {
+      act: 'replace',
+      plan: p.id,
+      token: 1,
+      kind: 'replace',
+      from: image('v1'),
+      to: image('v2'),
+      failure: null,
+    },
+    random: seededRandom(1),
+  })
+  const steps: ReplacementInput[] = [
+    { type: 'ledger', value: granted, plan: p },
+    { type: 'reread', value: granted },
+    { type: 'drained', answer: 'ok', reason: '' },
+    { type: 'reread', value },
+  ]
+  return steps.map(step => machine.step(NOW, step)).at(-1)!
+}
+const flips = (value: LedgerValue): boolean => rereads(value).some(effect => effect.type === 'flip')
+
+test('a node that still holds its permit goes down, also while the rollout is paused', () => {
+  expect(flips(granted)).toBe(true)
+  expect(flips(act(granted, order('pause')))).toBe(true)
+})
+
+const failed = act(act(granted, grant(1)), {
+  ...{ type: 'release', node: NODES[1]!, token: 2, outcome: 'rolledback', reason: 'http 500', now: NOW },
+} as Action)
+test.each<[string, LedgerValue, RegExp]>([
+  ['undone', act(granted, order('undo')), /being undone/],
+  ['aborted', act(granted, order('abort')), /aborted/],
+  ['followed by another', act(act(granted, order('abort')), { type: 'start', plan: next, now: NOW }), /generation 2/],
+  ['at its failure limit', failed, /being undone/],
+  ['at its failure limit with nothing to go back to', { ...failed, phase: 'paused', resumeTo: 'rolling' }, /limit/],
+])('under a rollout that is %s it stays up and binds itself to give the permit back', (_, value, reason) => {
+  const effects = rereads(value)
+  expect(effects.map(({ type }) => type)).toContain('undrain')
+  expect(flips(value)).toBe(false)
+  expect(effects).toContainEqual({
+    type: 'persist-intent',
+    intent: { act: 'release', token: 1, outcome: 'skipped', reason: expect.stringMatching(reason) },
+  })
+})
