@@ -30,7 +30,7 @@ module.exports = {
       comment:
         'protocol/, membership/ and the machines of rollout/ take (now, input) and return effects: no clock, socket or file',
       severity: 'error',
-      from: { path: '^(protocol|membership|rollout/(ledger|replacement|swarm))/' },
+      from: { path: '^(protocol|membership|rollout/(audit|keep|ledger|replacement|swarm))/' },
       to: { dependencyTypes: ['core'], pathNot: '^(node:)?(crypto|assert|util|buffer)$' },
     },
     {

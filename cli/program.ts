@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { FLEET } from './commands/fleet.ts'
 import { IMAGE } from './commands/image.ts'
+import { AUDIT, KEEP } from './commands/keep.ts'
 import { KEY, LEDGER, NODE, POLICY } from './commands/other.ts'
 import { QUERIES } from './commands/queries.ts'
 import { ROLLOUT } from './commands/rollout.ts'
@@ -8,7 +9,7 @@ import type { GlobalOptions } from './context.ts'
 import type { Group, Spec } from './spec.ts'
 import { duration, oneOf } from './values.ts'
 
-const GROUPS: readonly Group[] = [IMAGE, ROLLOUT, NODE, LEDGER, POLICY, KEY]
+const GROUPS: readonly Group[] = [IMAGE, ROLLOUT, NODE, LEDGER, AUDIT, POLICY, KEY]
 
 /** A command that was asked for: its name, the options that every command has, and its work. */
 export type Perform = (
@@ -44,7 +45,7 @@ Exit: 0 done, 1 failed, 2 usage, 3 rolled back, 4 paused, 5 refused, 6 conflict,
   quiet(program)
   // Only right behind the program's name: `image build` has a --version of its own.
   if (argv[0] === '--version') program.version(version, '--version', 'the version of fleetctl')
-  for (const spec of [...FLEET, ...QUERIES]) add(program, spec, perform)
+  for (const spec of [...FLEET, ...QUERIES, ...KEEP]) add(program, spec, perform)
   for (const group of GROUPS) {
     const parent = quiet(program.command(group.name)).description(group.summary).helpCommand(false)
     if (argv.includes(group.name)) for (const spec of group.commands) add(parent, spec, perform)

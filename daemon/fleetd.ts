@@ -26,6 +26,16 @@ import {
 } from '../protocol/index.ts'
 import { type ImageStore, type Intent, openStore } from '../rollout/index.ts'
 import { type Api, createApi } from './api/index.ts'
+import {
+  type Audit,
+  type Auditor,
+  createAuditor,
+  createWitness,
+  lastNoted,
+  openAudit,
+  refusals,
+  type Witness,
+} from './audit/index.ts'
 import { createClock, wholeMillis } from './clock.ts'
 import { type Config, changedTags } from './config/index.ts'
 import { createDriver, type Driver } from './drivers/index.ts'
@@ -86,12 +96,17 @@ export interface Fleetd {
   readonly happenings: Happenings
   readonly logTap: LogTap
   readonly handlers: Handlers
+  readonly audit: Audit
+  readonly auditor: Auditor
   /** Undefined while the daemon belongs to no fleet. */
   members(): Members | undefined
   /** Undefined while the daemon belongs to no fleet. */
   events(): Events | undefined
   /** Makes this node a member, and starts to take part. */
   enter(token: InviteToken): Promise<void>
+  /** Takes a policy or a revocation, wherever it came from, and tells the audit log when it was news. */
+  acceptPolicy(statement: Uint8Array): Promise<void>
+  acceptRevocation(statement: Uint8Array): Promise<void>
   /** Passes a document on to all members, and to its own disk. */
   spread(kind: 'plan' | 'policy' | 'revocation', statement: Uint8Array): Promise<void>
   labels(): Labels
@@ -120,6 +135,7 @@ export async function startFleetd(
   const now = wholeMillis(exactNow)
   const random = seededRandom(randomInt(2 ** 31))
   let members: Members | undefined
+  let witness: Witness | undefined
   let events: Events | undefined
   /** The configuration as last reloaded; `config` is that of the start. */
   let settings = config
@@ -148,6 +164,28 @@ export async function startFleetd(
     admission: trust,
     log,
   })
+
+  const audit = await openAudit({
+    directory: dataDir.path,
+    node: network.self,
+    version,
+    epoch: dataDir.epoch,
+    now,
+    log,
+    onGrown: () => witness?.grown(),
+  })
+  witness = await createWitness({
+    network,
+    trust,
+    db: dataDir.db,
+    audit,
+    epoch: dataDir.epoch,
+    knows: node => members?.knows(node) ?? false,
+    now,
+    log,
+  })
+  witness.grown()
+  const auditor = createAuditor({ network, trust, audit, witness, alive: () => alivePeers(), now })
 
   const happenings = createHappenings(error => log.error({ err: error }, 'somebody who listens to what happens failed'))
   const memberWords = createMemberWords()
@@ -198,7 +236,16 @@ export async function startFleetd(
     needed: () => (layersKnown ? needed() : undefined),
     now,
     log,
-    onRemoved: () => tellVitals(),
+    onRemoved(gone) {
+      for (const image of gone)
+        audit.note({
+          kind: 'image-removed',
+          subject: image,
+          text: `image ${image.slice(0, 12)} is removed from this node`,
+          detail: { image },
+        })
+      tellVitals()
+    },
   })
   const images: Images = createImages({
     store,
@@ -224,6 +271,13 @@ export async function startFleetd(
       }
     },
     onHoldings: () => tellVitals(),
+    onComplete: ({ digest, manifest: { name, version, size } }, how) =>
+      audit.note({
+        kind: 'image-added',
+        subject: `${name}:${version}`,
+        text: `image ${name}:${version} (${digest.slice(0, 12)}, ${size} bytes) was ${how} here`,
+        detail: { image: digest },
+      }),
     during: retention.during,
   })
 
@@ -324,6 +378,7 @@ export async function startFleetd(
         now,
         random,
         log,
+        note: audit.note,
         onChange: () => tellVitals(),
       }),
     )
@@ -338,6 +393,8 @@ export async function startFleetd(
     members: { all: () => members?.members() ?? [], find: node => members?.find(node) },
     group: () => labels.group,
     spread: plan => fleetd.spread('plan', plan.bytes),
+    note: audit.note,
+    noted: await lastNoted(audit),
     now,
     random,
     log,
@@ -382,18 +439,14 @@ export async function startFleetd(
     })
   }
 
-  const takeDocument = (document: Uint8Array): void => {
+  const takeDocument = (document: Uint8Array, before: boolean): void => {
     const { kind, statement } = decodeDocument(document)
     const taken =
       kind === 'plan'
-        ? Promise.resolve(void rollouts.acceptPlan(statement))
+        ? Promise.resolve(void rollouts.acceptPlan(statement, before))
         : kind === 'policy'
-          ? trust.acceptPolicy(statement).catch(() => undefined) // one of the chain, seen before
-          : trust.acceptRevocation(statement).then(node => {
-              if (node === undefined) return
-              members?.revoked(node)
-              events?.revoked(node)
-            })
+          ? fleetd.acceptPolicy(statement).catch(() => undefined) // one of the chain, seen before
+          : fleetd.acceptRevocation(statement)
     taken.catch(error => log.error({ err: error, kind }, 'a document could not be taken'))
   }
 
@@ -428,6 +481,7 @@ export async function startFleetd(
         tellMember(event, member)
       },
       onDocument: takeDocument,
+      onRefused: refusals(audit.note),
     })
     events = await createEvents({ network, trust, happenings, directory: dataDir.path, now, random, log })
     handlers.follow(events)
@@ -495,6 +549,8 @@ export async function startFleetd(
     happenings,
     logTap,
     handlers,
+    audit,
+    auditor,
     members: () => members,
     events: () => events,
     labels: () => labels,
@@ -517,6 +573,31 @@ export async function startFleetd(
       await trust.enter(token)
       if (members === undefined) await takePart()
       if (token.bootstrap.length > 0) members!.join(token.bootstrap)
+    },
+    async acceptPolicy(statement) {
+      if (!(await trust.acceptPolicy(statement))) return
+      const { chain, policy } = trust.demand()
+      const signers = chain.at(-1)!.signers.join(' ')
+      audit.note({
+        kind: 'policy',
+        by: signers,
+        text: `policy ${policy.version} is in force`,
+        detail: { policy: chain.at(-1)!.id, version: `${policy.version}` },
+      })
+    },
+    async acceptRevocation(statement) {
+      const node = await trust.acceptRevocation(statement)
+      if (node === undefined) return
+      members?.revoked(node)
+      events?.revoked(node)
+      const { body, signers, id } = trust.demand().revoked.get(node)!
+      audit.note({
+        kind: 'revocation',
+        subject: node,
+        by: signers.join(' '),
+        text: `node ${node} is put out for good: ${body.reason}`,
+        detail: { revocation: id },
+      })
     },
     async spread(kind, statement) {
       if (members === undefined) throw new FleetError('unclaimed', 'this daemon belongs to no fleet yet')
@@ -544,6 +625,8 @@ export async function startFleetd(
       await images.stop()
       await network.stop()
       await handled
+      await witness.stop()
+      await audit.stop()
       await dataDir.close()
     },
     requestStop: onStopRequest,
@@ -554,6 +637,7 @@ export async function startFleetd(
       members?.events.linkUp(peer)
       events?.network.linkUp(peer)
       pushes.linkUp(peer)
+      witness.linkUp()
     },
     linkDown(peer, cause) {
       members?.events.linkDown(peer, cause)
@@ -572,6 +656,7 @@ export async function startFleetd(
           : dispatchEvents(message, {
               ...queries.gossip,
               push: pushes.gossip,
+              audit: witness.gossip,
               event: statement => events?.gossip(statement, from) ?? 'ignore',
             }),
   })
@@ -592,9 +677,32 @@ export async function startFleetd(
   for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
   web = await serveWeb({ address: config.web, api, log })
   serf = await serveSerf({ fleetd, service, eventHandlers: () => settings.eventHandler.map(({ text }) => text) }, log)
-  registry = await serveRegistry(config, { store, images, pushes, trust, directory: dataDir.path, log })
+  registry = await serveRegistry(config, {
+    store,
+    images,
+    pushes: notingPushes(pushes, audit),
+    trust,
+    directory: dataDir.path,
+    log,
+  })
   return fleetd
 }
+
+/** What is pushed to this node's registry is told to its audit log. */
+const notingPushes = (pushes: Pushes, audit: Audit): Pushes => ({
+  ...pushes,
+  async publish(push) {
+    await pushes.publish(push)
+    const { repository, reference, pushed } = push
+    audit.note({
+      kind: pushed === null ? 'image-removed' : 'image-added',
+      subject: `${repository}:${reference}`,
+      by: 'a client of the registry',
+      text: `${repository}:${reference} was ${pushed === null ? 'deleted from' : 'pushed to'} the fleet's registries here`,
+      detail: pushed === null ? {} : { image: pushed.image },
+    })
+  },
+})
 
 /** `--oci`: serves clients of registries. Undefined where nobody asked for it. Throws `unavailable`. */
 async function serveRegistry(

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Address,
+  type AuditKind,
   ENDORSEMENT,
   type FetchProgress,
   FleetError,
@@ -16,6 +17,7 @@ import {
 } from '../protocol/index.ts'
 import type { StoredImage } from '../rollout/index.ts'
 import type { FleetService } from './api/index.ts'
+import { createAuditQuestions } from './audit/index.ts'
 import type { Events } from './events/index.ts'
 import type { Fleetd } from './fleetd.ts'
 import { watchMembers } from './member-changes.ts'
@@ -31,7 +33,7 @@ const LEAVE_DELAY = 100
 
 /** What the API offers, carried out by the parts of the daemon. */
 export function createService(fleetd: Fleetd): FleetService {
-  const { trust, images, retention, rollouts, network } = fleetd
+  const { trust, images, retention, rollouts, network, audit } = fleetd
   const members = (): Members => {
     trust.demand()
     return fleetd.members()!
@@ -39,6 +41,15 @@ export function createService(fleetd: Fleetd): FleetService {
   const events = (): Events => {
     trust.demand()
     return fleetd.events()!
+  }
+  /** What an operator signed and this node does not take is in its audit log, with the reason that the operator gets. */
+  const noted = async (kind: AuditKind, what: string, work: () => Promise<void>): Promise<void> => {
+    try {
+      await work()
+    } catch (error) {
+      audit.note({ kind, text: `${what} was refused: ${toFleetError(error).message}`, outsider: true })
+      throw error
+    }
   }
   const nameOf = (node: NodeId): string => fleetd.members()?.find(node)?.name ?? node
   const find = (
@@ -76,7 +87,25 @@ export function createService(fleetd: Fleetd): FleetService {
   const digestOf = (reference: string): StoredImage['digest'] =>
     /^[0-9a-f]{64}$/.test(reference) ? (reference as StoredImage['digest']) : images.resolve(reference).digest
 
+  const alive = (status: string): boolean => status === 'alive' || status === 'suspect'
   const service: FleetService = {
+    ...createAuditQuestions({
+      auditor: fleetd.auditor,
+      self: network.self,
+      find,
+      reachable: () =>
+        members()
+          .members()
+          .filter(member => member.id === network.self || alive(member.status))
+          .map(member => member.id),
+      nameOf,
+      layersOf: node =>
+        fleetd
+          .members()
+          ?.find(node)
+          ?.layers.map(({ layer }) => layer) ?? [],
+      fleet: () => trust.demand().fleet,
+    }),
     version: () => ({ version: fleetd.version, api: 1, node: process.version }),
     info() {
       const labels = fleetd.labels()
@@ -192,7 +221,14 @@ export function createService(fleetd: Fleetd): FleetService {
           'refused',
           `${name} is away, as one of class intermittent may be; wait until it is overdue, or put it out for good ("fleetctl revoke ${name} --reason ...")`,
         )
-      if (status !== 'left' || prune) members().dismiss(id, prune)
+      if (status === 'left' && !prune) return
+      members().dismiss(id, prune)
+      audit.note({
+        kind: 'force-leave',
+        subject: id,
+        by: 'fleetctl',
+        text: `${name}, which was ${status}, counts as left from here on${prune ? ' and is listed no more' : ''}`,
+      })
     },
     query: (query, answer, signal) =>
       fleetd.queries.ask(query, each => answer({ ...each, payload: toDocument(each.payload) }), signal),
@@ -220,15 +256,12 @@ export function createService(fleetd: Fleetd): FleetService {
       return { fleet, chain: chain.map(({ bytes }) => bytes), policy }
     },
     async acceptPolicy(statement) {
-      await trust.acceptPolicy(statement)
+      await noted('policy-refused', 'a policy', () => fleetd.acceptPolicy(statement))
       await fleetd.spread('policy', statement)
     },
     async revoke(statement) {
-      const node = await trust.acceptRevocation(statement)
+      await noted('revocation-refused', 'a revocation', () => fleetd.acceptRevocation(statement))
       await fleetd.spread('revocation', statement)
-      if (node === undefined) return
-      members().revoked(node)
-      fleetd.events()?.revoked(node)
     },
 
     images: () => ({ images: images.list().map(imageView) }),

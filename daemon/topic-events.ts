@@ -3,11 +3,11 @@ import { decode, encode, LIMITS } from '../protocol/index.ts'
 import type { Verdict } from './network/index.ts'
 
 /** What travels on the topic `events`: a signed statement with its kind in front. */
-export type EventsKind = 'event' | 'query' | 'answer' | 'push'
+export type EventsKind = 'event' | 'query' | 'answer' | 'push' | 'audit'
 export type EventsTakers = { readonly [K in EventsKind]?: ((statement: Uint8Array) => Verdict) | undefined }
 
 const schema = z.tuple([
-  z.enum(['event', 'query', 'answer', 'push']),
+  z.enum(['event', 'query', 'answer', 'push', 'audit']),
   z.custom<Uint8Array>(value => value instanceof Uint8Array),
 ])
 

@@ -2,7 +2,7 @@
 // It is given statements that have been verified, and gives back what to send, publish, dial and tell.
 // It may import protocol/ and nothing else of ours, and knows nothing of images and rollouts.
 export { type Atlas, createAtlas } from './atlas.ts'
-export { createBucket } from './bucket.ts'
+export { type Bucket, createBucket } from './bucket.ts'
 export { COALESCE, type CoalescePeriods, type Coalescer, createCoalescer, lastOfMember } from './coalesce.ts'
 export { rttBetween } from './coordinates.ts'
 export * from './events/index.ts'

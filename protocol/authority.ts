@@ -1,3 +1,4 @@
+import { AUDIT_HEAD, type AuditHead } from './audit/head.ts'
 import { FleetError } from './errors.ts'
 import { type Digest, type FleetId, type Millis, type NodeId, type PublicKey, publicKeyOf } from './ids.ts'
 import { LIMITS } from './limits.ts'
@@ -199,6 +200,14 @@ export function openAnswer(authority: Authority, bytes: Uint8Array, now: Millis)
   assertNotRevoked(authority, answer.body.node)
   assertNotFromTheFuture(answer, now)
   return answer
+}
+
+/** Opens a head of an audit log: its node's own word. That of a node which was put out since is kept like any other: what it did stays known. */
+export function openAuditHead(authority: Authority, bytes: Uint8Array, now: Millis): Statement<AuditHead> {
+  const head = open(AUDIT_HEAD, authority.fleet, bytes)
+  assertOwnWord(head, head.body.node)
+  assertNotFromTheFuture(head, now)
+  return head
 }
 
 /**

@@ -2,6 +2,7 @@
 // Everything else is built on this folder, and it imports nothing of ours.
 // It does no I/O: the only thing it takes from Node is cryptography.
 export * from './api/index.ts'
+export * from './audit/index.ts'
 export * from './authority.ts'
 export * from './budget.ts'
 export * from './chunker.ts'

@@ -25,6 +25,9 @@ export const LIMITS = {
   ledgerValue: 64 * 1024,
   revocation: 2 * 1024,
   endorsement: 1024,
+  auditHead: 1024,
+  /** Heads of one node's audit log that are kept: the newest, the oldest, and some between. */
+  auditHeads: 16,
   /** An event with the largest payload and the longest `after`. */
   event: 68 * 1024,
   eventPayload: 64 * 1024,

@@ -2,6 +2,7 @@
 // Decisions (ledger, plans, replacement, swarm) are pure machines without clock or socket; images/ alone touches the disk.
 // It imports protocol/ and nothing else of ours, and knows neither members nor networks.
 
+export * from './audit/index.ts'
 export * from './images/index.ts'
 export * from './ledger/index.ts'
 export * from './plans/index.ts'

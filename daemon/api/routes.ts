@@ -60,6 +60,11 @@ export function answersOf(service: FleetService): Answers {
     'GET /v1/rollouts/:group/history': ({ params }, signal) => service.history(params.group, signal),
     'GET /v1/rollouts/:group/draft': ({ params, query }, signal) => service.draft(params.group, query, signal),
     'GET /v1/rollouts/:group/explain/:node': ({ params }, signal) => service.explain(params.group, params.node, signal),
+    'GET /v1/audit': ({ query }, signal) => service.audit(query, signal),
+    'GET /v1/audit/verify': ({ query }, signal) => service.verifyAudit(query.node, signal),
+    'GET /v1/audit/export': ({ query }, signal) =>
+      service.exportAudit(query.node, { entry: query.entry ?? 1, line: query.line ?? 0 }, signal),
+    'GET /v1/why/:node': ({ params }, signal) => service.why(params.node, signal),
     'GET /v1/ledger/:group': ({ params }, signal) => service.ledger(params.group, signal),
   }
 }

@@ -1,5 +1,8 @@
 import type {
   Ask,
+  AuditList,
+  AuditPage,
+  AuditVerified,
   Built,
   Claim,
   Collect,
@@ -36,6 +39,7 @@ import type {
   TagsChange,
   Verified,
   VersionInfo,
+  Why,
 } from '../../protocol/index.ts'
 
 type Answer<T> = T | Promise<T>
@@ -116,4 +120,14 @@ export interface FleetService {
   /** `node` is a name, an id or the beginning of one. */
   explain(group: string, node: string, signal: AbortSignal): Promise<Explanation>
   ledger(group: string, signal: AbortSignal): Promise<LedgerView>
+
+  /** Nodes are named by name, id or the beginning of one; without one it is this daemon's own log, and to verify, those of all. */
+  audit(query: Received<'GET /v1/audit'>['query'], signal: AbortSignal): Promise<AuditList>
+  verifyAudit(node: string | undefined, signal: AbortSignal): Promise<AuditVerified>
+  exportAudit(
+    node: string | undefined,
+    from: { readonly entry: number; readonly line: number },
+    signal: AbortSignal,
+  ): Promise<AuditPage>
+  why(node: string, signal: AbortSignal): Promise<Why>
 }

@@ -105,6 +105,8 @@ export interface ImagesInit {
   /** True when this image may be here without an endorsement: it was pushed to a registry of this fleet. */
   readonly vouched: (image: Digest) => boolean
   readonly onHoldings: () => void
+  /** All of an image is here that was not before. */
+  readonly onComplete?: (image: Pick<StoredImage, 'digest' | 'manifest'>, how: 'built' | 'fetched') => void
   /** Keeps an image from being collected while the work goes on. */
   readonly during: <T>(image: Digest, work: () => Promise<T>) => Promise<T>
 }
@@ -232,6 +234,7 @@ export function createImages(init: ImagesInit): Images {
     tell(reused, 0)
     await download({ ...swarmOf(image), progressed: ({ done, peers }) => tell(done, peers) }, signal)
     tell(image.manifest.size, 0)
+    if (reused < image.manifest.size) init.onComplete?.(image, 'fetched')
     return image
   }
 
@@ -267,7 +270,9 @@ export function createImages(init: ImagesInit): Images {
 
   const images: Images = {
     async build(request, options) {
+      const known = store.images().length
       const built = await buildImage(store, request, options)
+      if (store.images().length > known) init.onComplete?.(built, 'built')
       init.onHoldings()
       return built
     },

@@ -40,7 +40,7 @@ export interface RetentionInit {
   readonly needed: () => Iterable<readonly [Digest, KeptFor]> | undefined
   readonly now: () => Millis
   readonly log: Logger
-  readonly onRemoved: () => void
+  readonly onRemoved: (images: readonly Digest[]) => void
 }
 
 export function createRetention(init: RetentionInit): Retention {
@@ -72,7 +72,7 @@ export function createRetention(init: RetentionInit): Retention {
         { event: 'images-collected', images, chunks: chunks.length, bytes },
         `${images.length} images and ${chunks.length} chunks were collected, ${bytes} bytes`,
       )
-      if (images.length > 0) init.onRemoved()
+      if (images.length > 0) init.onRemoved(images)
     },
   })
   const why = (image: Digest): readonly KeptFor[] => [...(reasons()?.get(image) ?? [])]
@@ -101,7 +101,7 @@ export function createRetention(init: RetentionInit): Retention {
           { detail: { kept } },
         )
       await store.remove({ images: [image], chunks: [] })
-      init.onRemoved()
+      init.onRemoved([image])
       return (await space.collect({})).bytes
     },
     async collect(options) {

@@ -73,8 +73,10 @@ export interface MembersInit {
   readonly random: Random
   readonly log: Logger
   onEvent(event: MemberEvent, member: MemberView): void
-  /** A document came from another node; it has been checked and is on disk. */
-  onDocument(document: Uint8Array): void
+  /** A document came from another node; it has been checked and is on disk. `before`: it was there when the daemon started. */
+  onDocument(document: Uint8Array, before: boolean): void
+  /** A document that somebody sent is badly made or badly signed. It is kept nowhere; the same one may come many times. */
+  onRefused(document: Uint8Array, reason: FleetError): void
 }
 
 /** Lines in the log about documents that were refused: a second, and at once. */
@@ -115,7 +117,9 @@ export async function createMembers(init: MembersInit): Promise<Members> {
         try {
           checkDocument(authority, bytes)
         } catch (error) {
-          sayRefused(toFleetError(error))
+          const reason = toFleetError(error)
+          sayRefused(reason)
+          if (reason.code === 'unauthorized' || reason.code === 'corrupt') init.onRefused(bytes, reason)
           throw error
         }
         return { kind, bytes }
@@ -208,7 +212,7 @@ export async function createMembers(init: MembersInit): Promise<Members> {
         return
       case 'document':
         keep(effect.bytes).then(
-          () => init.onDocument(effect.bytes),
+          () => init.onDocument(effect.bytes, false),
           error => log.error({ err: error }, 'cannot keep a document'),
         )
         return
@@ -220,7 +224,7 @@ export async function createMembers(init: MembersInit): Promise<Members> {
 
   for (const document of await store.documents.load()) {
     machine.step(exactNow(), { type: 'document', bytes: document })
-    init.onDocument(document)
+    init.onDocument(document, true)
   }
   input({ type: 'wake', late: 0 })
 

@@ -22,6 +22,7 @@ import {
 } from '../../rollout/index.ts'
 import type { Driver } from '../drivers/index.ts'
 import type { LedgerAccess } from './access.ts'
+import type { Noting } from './notes.ts'
 
 export interface LayerInit {
   readonly layer: string
@@ -43,6 +44,7 @@ export interface LayerInit {
   readonly now: () => Millis
   readonly random: Random
   readonly log: Logger
+  readonly note: Noting
   onChange(): void
 }
 
@@ -82,11 +84,36 @@ export function createLayer(init: LayerInit): Layer {
   let progress = 1
   let staging: { image: Digest; abort: AbortController } | undefined
   let proposing = false
+  /** What this layer is bound to, and the permit and the staging that the audit log knows of. */
+  let bound: Intent | null = init.intent
+  let notedToken = init.intent?.token ?? 0
+  let notedStaging: Digest | undefined
   let observed: { value: LedgerValue; plan: Statement<Plan> | undefined } | undefined
 
   const input = (next: ReplacementInput): void => {
     if (signal.aborted) return
     for (const effect of machine.step(now(), next)) perform(effect)
+  }
+
+  const name = (image: Digest | null): string =>
+    image === null ? 'nothing' : (init.labelOf(image) ?? image.slice(0, 12))
+  /** Tells the audit log of a step of a replacement; what it has in common with others is the permit and the plan. */
+  const note = (kind: Parameters<Noting>[0]['kind'], text: string, detail: Record<string, string> = {}): void => {
+    const plan = bound?.act === 'replace' ? bound.plan : observed?.plan?.id
+    const generation =
+      observed?.plan !== undefined && observed.plan.id === plan ? observed.plan.body.generation : undefined
+    init.note({
+      kind,
+      subject: layer,
+      text,
+      detail: {
+        layer,
+        ...(plan === undefined ? {} : { plan }),
+        ...(generation === undefined ? {} : { generation: `${generation}` }),
+        ...(bound === null ? {} : { token: `${bound.token}` }),
+        ...detail,
+      },
+    })
   }
 
   /** Carries one effect out and owns the promise until it has ended. */
@@ -162,6 +189,7 @@ export function createLayer(init: LayerInit): Layer {
   const persist = async (intent: Intent | null): Promise<ReplacementInput | undefined> => {
     try {
       await init.persistIntent(intent)
+      bound = intent
       return intent === null ? undefined : { type: 'intent-persisted' }
     } catch (error) {
       log.error({ layer, err: error }, "the layer's intent could not be written")
@@ -186,6 +214,8 @@ export function createLayer(init: LayerInit): Layer {
         init.onChange()
       })
       await driver.stage({ digest: image }, (directory, until) => init.unpack(image, directory, until), either)
+      if (notedStaging !== image) note('staged', `${name(image)} is fetched, verified and unpacked`, { image })
+      notedStaging = image
       return { type: 'staged', image }
     } catch (error) {
       return either.aborted ? undefined : { type: 'stage-failed', image, reason: toFleetError(error).message }
@@ -203,7 +233,14 @@ export function createLayer(init: LayerInit): Layer {
     if (answer.type === 'no-quorum') return { type: 'not-granted', refusal: 'no-quorum', reason: answer.reason }
     const permit = answer.value.permits.find(held => held.node === node)
     // What a refusal is measured against is committed too: a permit in it was granted to an earlier try, or an earlier life.
-    if (permit !== undefined) return { type: 'granted', permit }
+    if (permit !== undefined) {
+      if (permit.token !== notedToken)
+        note('permit-taken', `permit ${permit.token} of group ${answer.value.group} (${permit.kind})`, {
+          token: `${permit.token}`,
+        })
+      notedToken = permit.token
+      return { type: 'granted', permit }
+    }
     const refusal =
       answer.type === 'refused' ? answer.refusal : { refused: 'budget' as const, reason: 'no permit was granted' }
     return { type: 'not-granted', refusal, reason: refusal.reason }
@@ -214,7 +251,12 @@ export function createLayer(init: LayerInit): Layer {
     if (actBy !== null && now() > actBy)
       return { type: 'flip-failed', image, late: true, reason: 'the permit has to be read again' }
     try {
+      const from = driver.current().digest ?? null
       await driver.flip(image, signal)
+      const detail = { image, from: from ?? '' }
+      if (bound?.act === 'replace' && bound.failure !== null)
+        note('rolled-back', `back from ${name(from)} to ${name(image)}: ${bound.failure}`, detail)
+      else note('activated', `${name(image)} runs in the place of ${name(from)}`, detail)
       return { type: 'flipped', image }
     } catch (error) {
       return { type: 'flip-failed', image, late: false, reason: toFleetError(error).message }
@@ -233,6 +275,11 @@ export function createLayer(init: LayerInit): Layer {
       { layer, token: effect.token, outcome: effect.outcome, event: 'disrupt-end' },
       `layer ${layer}: permit ${effect.token} given back: ${effect.reason}`,
     )
+    if (effect.outcome === 'ok')
+      note('healthy', `${name(driver.current().digest ?? null)} is healthy, and peers confirm it`)
+    note('permit-returned', `permit ${effect.token} is given back (${effect.outcome}): ${effect.reason}`, {
+      outcome: effect.outcome,
+    })
     observed = { value: answer.value, plan: observed?.plan }
     return { type: 'released' }
   }

@@ -24,10 +24,13 @@ import type { Proposal } from './access.ts'
 import { type Draft, draftOf } from './draft.ts'
 import type { Groups } from './groups.ts'
 import type { Layer } from './layer.ts'
+import { type Noting, orderRefused, orderTaken, phaseSeen, planAccepted, planRefused } from './notes.ts'
 import type { Plans } from './plans.ts'
 import { historyOf, statusOf } from './status.ts'
 import { createUpkeep } from './upkeep.ts'
 
+/** Plans that expired before they came here are told of for so long after they were signed. */
+const RECENT = 60 * 60_000
 const EXPLAIN_TIMEOUT = 3_000
 const CONFIRM_TIMEOUT = 2_000
 /** How many peers have to see a replaced node alive and passing before its permit goes back. */
@@ -58,8 +61,11 @@ export interface Rollouts {
   list(): readonly RolloutStatusView[]
   history(group: string, signal: AbortSignal): Promise<RolloutHistory>
   explain(node: NodeId, signal: AbortSignal): Promise<string>
-  /** A plan reached this node, by gossip or from disk. What may not be begun is said in the log and does nothing. Throws unless enough operators signed it. */
-  acceptPlan(bytes: Uint8Array): Statement<Plan>
+  /**
+   * A plan reached this node, by gossip or, `before`, from its own disk. What may not be begun is said in the log and does nothing. Throws unless
+   * enough operators signed it.
+   */
+  acceptPlan(bytes: Uint8Array, before: boolean): Statement<Plan>
   /** What this node has against a plan that is about to begin. What only the ledger can tell is left to it. */
   objection(plan: Statement<Plan>): Objection | undefined
   /** The ledger of our group is known to say this. */
@@ -77,6 +83,9 @@ export interface RolloutsInit {
   readonly group: () => string
   /** Sends a plan on its way to all members and to the disk. */
   readonly spread: (plan: Statement<Plan>) => Promise<void>
+  readonly note: Noting
+  /** What the audit log told last of the rollouts of this group. */
+  readonly noted: { readonly plan: string | undefined; readonly phase: string | undefined }
   readonly now: () => Millis
   readonly random: Random
   readonly log: Logger
@@ -85,15 +94,26 @@ export interface RolloutsInit {
 export const SERVICE = { explain: 'explain', confirm: 'confirm' } as const
 
 export function createRollouts(init: RolloutsInit): Rollouts {
-  const { trust, network, groups, plans, layers, members, now, log } = init
+  const { trust, network, groups, plans, layers, members, now, log, note } = init
+  let noted = init.noted
   const upkeep = createUpkeep({ groups, now, random: init.random, log })
 
   const observe = (value: LedgerValue): void => {
     if (value.group !== init.group()) return
     const plan = value.plan === null ? undefined : plans.get(value.plan)
+    tell(value, plan)
     for (const layer of layers) layer.observe(value, plan)
     upkeep.observe(value, plan)
     giveBackForgotten(value)
+  }
+
+  /** Tells the audit log of a plan once the ledger names it, and of every phase since. */
+  const tell = (value: LedgerValue, plan: Statement<Plan> | undefined): void => {
+    if (plan === undefined) return
+    if (noted.plan !== plan.id) planAccepted(note, plan)
+    const phase = `${value.generation} ${value.phase}`
+    if (noted.phase !== phase) phaseSeen(note, value)
+    noted = { plan: plan.id, phase }
   }
 
   /** A permit granted right before the daemon was killed, of a generation that has ended since: nobody else would give it back. */
@@ -113,12 +133,19 @@ export function createRollouts(init: RolloutsInit): Rollouts {
   const sayRefused = (plan: Statement<Plan>, { refused, reason }: Objection): void =>
     log.warn({ event: 'plan-refused', plan: plan.id, group: plan.body.group, refused, reason }, `refused: ${reason}`)
 
-  const acceptPlan = (bytes: Uint8Array): Statement<Plan> => {
+  /** A node that joins is given all that its group ever did: that is no attempt to do it again. */
+  const isNews = (plan: Statement<Plan>, { refused }: Objection): boolean =>
+    refused !== 'replayed' && (now() <= plan.body.notAfter || now() - plan.clock < RECENT)
+
+  const acceptPlan = (bytes: Uint8Array, before: boolean): Statement<Plan> => {
     const plan = openPlan(trust.demand(), bytes)
     const value = groups.known(plan.body.group)
     // It is kept all the same: here the policy may be the older one, and a plan that no ledger names does nothing. While the disk is read nothing is known to measure it by.
     const against = plans.get(plan.id) === undefined && members.all().length > 0 ? objection(plan, value) : undefined
-    if (against !== undefined) sayRefused(plan, against)
+    if (against !== undefined) {
+      sayRefused(plan, against)
+      if (!before && isNews(plan, against)) planRefused(note, bytes, plan, objectionError(against, value))
+    }
     plans.add(plan)
     if (value?.plan === plan.id) observe(value)
     return plan
@@ -157,6 +184,39 @@ export function createRollouts(init: RolloutsInit): Rollouts {
       ? 'it has no layers to replace'
       : layers.map(layer => `${layer.name}: ${layer.explain()}`).join('; ')
 
+  const submit = async (plan: Statement<Plan>, signal: AbortSignal): Promise<RolloutStatusView> => {
+    const { group } = plan.body
+    // Measured before anybody else hears of it; voters measure it again.
+    const value = await demandValue(group, signal)
+    const against = objection(plan, value)
+    if (against !== undefined) {
+      sayRefused(plan, against)
+      throw objectionError(against, value)
+    }
+    // The plan reaches the disk here and is on its way to the others before the ledger names it.
+    plans.add(plan)
+    await init.spread(plan)
+    const answer = await groups.propose(group, { type: 'start', plan, now: now() }, signal)
+    log.info(
+      { group, generation: plan.body.generation, image: plan.body.version, result: answer.type },
+      `plan ${plan.body.generation} for group ${group} was submitted`,
+    )
+    return settle(answer, `plan ${plan.body.generation} for group ${group}`)
+  }
+
+  const carryOut = async (order: Statement<Order>, signal: AbortSignal): Promise<RolloutStatusView> => {
+    const { group, generation, verb } = order.body
+    const value = await demandValue(group, signal)
+    if (value.generation !== generation) {
+      throw new FleetError(
+        'conflict',
+        `the order to ${verb} is for generation ${generation}, and generation ${value.generation} is the newest of group ${group}`,
+        { detail: { generation: value.generation } },
+      )
+    }
+    return settle(await groups.propose(group, actionOf(order, now()), signal), `${verb} of generation ${generation}`)
+  }
+
   return {
     acceptPlan,
     objection: plan => objection(plan, undefined),
@@ -167,38 +227,27 @@ export function createRollouts(init: RolloutsInit): Rollouts {
     },
 
     async submit(bytes, signal) {
-      const plan = openPlan(trust.demand(), bytes)
-      const { group } = plan.body
-      // Measured before anybody else hears of it; voters measure it again.
-      const value = await demandValue(group, signal)
-      const against = objection(plan, value)
-      if (against !== undefined) {
-        sayRefused(plan, against)
-        throw objectionError(against, value)
+      let plan: Statement<Plan> | undefined
+      try {
+        plan = openPlan(trust.demand(), bytes)
+        return await submit(plan, signal)
+      } catch (error) {
+        planRefused(note, bytes, plan, error)
+        throw error
       }
-      // The plan reaches the disk here and is on its way to the others before the ledger names it.
-      plans.add(plan)
-      await init.spread(plan)
-      const answer = await groups.propose(group, { type: 'start', plan, now: now() }, signal)
-      log.info(
-        { group, generation: plan.body.generation, image: plan.body.version, result: answer.type },
-        `plan ${plan.body.generation} for group ${group} was submitted`,
-      )
-      return settle(answer, `plan ${plan.body.generation} for group ${group}`)
     },
 
     async order(bytes, signal) {
-      const order = openOrder(trust.demand(), bytes)
-      const { group, generation, verb } = order.body
-      const value = await demandValue(group, signal)
-      if (value.generation !== generation) {
-        throw new FleetError(
-          'conflict',
-          `the order to ${verb} is for generation ${generation}, and generation ${value.generation} is the newest of group ${group}`,
-          { detail: { generation: value.generation } },
-        )
+      let order: Statement<Order> | undefined
+      try {
+        order = openOrder(trust.demand(), bytes)
+        const status = await carryOut(order, signal)
+        orderTaken(note, order, status.phase)
+        return status
+      } catch (error) {
+        orderRefused(note, bytes, order, error)
+        throw error
       }
-      return settle(await groups.propose(group, actionOf(order, now()), signal), `${verb} of generation ${generation}`)
     },
 
     status: async (group, signal) => view(await demandValue(group, signal)),

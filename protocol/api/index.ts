@@ -1,6 +1,7 @@
 // The local API under /v1: what can be asked, what goes in and what comes out, in one table of routes.
 // The daemon checks requests with these schemas; fleetctl takes only their types, because it must start fast.
 
+export type * from './audit.ts'
 export type * from './events.ts'
 export { toDocument } from './fields.ts'
 export type * from './fleet.ts'

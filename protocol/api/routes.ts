@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { LIMITS } from '../limits.ts'
 import { label } from '../statements/fields.ts'
+import * as audit from './audit.ts'
 import * as events from './events.ts'
 import { imageRef, nodeRef, statementOf } from './fields.ts'
 import * as fleet from './fleet.ts'
@@ -193,6 +194,27 @@ export const ROUTES = {
     summary: 'Why a node does or does not go on with a rollout',
     params: z.strictObject({ group: label, node: nodeRef }),
     result: rollouts.explanationSchema,
+  },
+  'GET /v1/audit': {
+    summary: "Entries of a node's audit log",
+    query: audit.auditQuerySchema,
+    result: audit.auditListSchema,
+  },
+  'GET /v1/audit/verify': {
+    summary:
+      'Compares audit logs, one or those of all members, with their own hashes and with the heads that others keep',
+    query: audit.auditVerifyQuerySchema,
+    result: audit.auditVerifiedSchema,
+  },
+  'GET /v1/audit/export': {
+    summary: "A node's audit log as it is written, page by page",
+    query: audit.auditExportQuerySchema,
+    result: audit.auditPageSchema,
+  },
+  'GET /v1/why/:node': {
+    summary: 'What led to what a node runs, from its audit log',
+    params: z.strictObject({ node: nodeRef }),
+    result: audit.whySchema,
   },
   'GET /v1/ledger/:group': {
     summary: "A group's ledger, read from a majority of its voters",

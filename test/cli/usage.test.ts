@@ -22,6 +22,7 @@ const COMMANDS = [
     name => `rollout ${name}`,
   ),
   ...['node write-off', 'ledger show', 'policy show', 'key new', 'key show'],
+  ...['audit list', 'audit verify', 'audit export', 'why'],
 ]
 
 test('the help of every command teaches with an example that names the command', async () => {

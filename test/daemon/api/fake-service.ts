@@ -5,6 +5,7 @@ import {
   type Ask,
   type Authority,
   authorityFrom,
+  createAuditCheck,
   type Digest,
   ENDORSEMENT,
   type EventRecord,
@@ -29,6 +30,7 @@ import {
   type QueryAnswerView,
   type RolloutHistory,
   type RolloutStatusView,
+  readLine,
   sha256,
   withRevocation,
 } from '../../../protocol/index.ts'
@@ -61,6 +63,8 @@ export interface Fake {
   dismissed: string[]
   /** What `monitor` tells at once; it then goes on until its caller is gone. */
   happened: Monitored[]
+  /** The lines of its audit log. */
+  log: string[]
   /** Thrown by the next call of anything, once. */
   failNext: Error | undefined
   /** While set, `members` does not answer. */
@@ -435,6 +439,34 @@ export function fakeService(): Fake {
         progressAt: 1_700_000_000_000 as Millis,
       }
     },
+    async audit({ since = 0, limit = 50, kind }) {
+      trip()
+      const entries = fake.log
+        .flatMap(line => {
+          const { entry, actual } = readLine(line)
+          return entry === undefined ? [] : [{ ...entry, hash: actual }]
+        })
+        .filter(entry => entry.seq > since && (kind === undefined || entry.kind === kind))
+      return { node: id, name: 'alpha', entries: entries.slice(-limit) }
+    },
+    async verifyAudit() {
+      trip()
+      const check = createAuditCheck(id, [])
+      for (const line of fake.log) check.take(line)
+      return { logs: [{ node: id, name: 'alpha', witnesses: 0, error: null, ...check.end() }] }
+    },
+    async exportAudit(_node, from) {
+      trip()
+      const [line] = fake.log.slice(from.line)
+      const next = from.line + 1 < fake.log.length ? { entry: from.entry, line: from.line + 1 } : null
+      const { fleet } = demand()
+      return { node: id, name: 'alpha', fleet, heads: [], lines: line === undefined ? [] : [line], next }
+    },
+    async why() {
+      trip()
+      const entries = fake.log.flatMap(line => readLine(line).entry ?? [])
+      return { node: id, name: 'alpha', causes: [{ layer: 'app', steps: entries.toReversed() }] }
+    },
   }
 
   const fake: Fake = {
@@ -451,6 +483,7 @@ export function fakeService(): Fake {
     orders: [],
     status: IDLE,
     history: [],
+    log: [],
     push(change) {
       fake.status = { ...fake.status, ...change }
       for (const listener of [...listeners]) listener()

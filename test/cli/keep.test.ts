@@ -1,0 +1,64 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { type AuditList, auditGenesis, type Millis, nextEntry } from '../../protocol/index.ts'
+import type { Fake } from '../daemon/api/fake-service.ts'
+import { type Bench, bench } from './support.ts'
+
+let ctl: Bench
+let fake: Fake
+beforeAll(async () => {
+  ctl = await bench()
+})
+beforeEach(async () => {
+  fake = await ctl.claimed()
+  let tail = { seq: 0, hash: auditGenesis(fake.id) }
+  for (const [kind, text] of [
+    ['plan-accepted', 'plan 1'],
+    ['permit-taken', 'permit 4'],
+    ['activated', 'shop:v2 runs'],
+  ] as const) {
+    const next = nextEntry(tail, 1_700_000_000_000 as Millis, {
+      ...{ kind, text, subject: 'web', by: kind === 'plan-accepted' ? 'ab'.repeat(32) : '', detail: {} },
+    })
+    fake.log.push(next.line)
+    tail = next.tail
+  }
+})
+afterAll(() => ctl.close())
+
+test('the audit log is a table, whole in JSON, and narrowed by kind and place', async () => {
+  const { stdout } = await ctl.run(['audit', 'list'])
+  expect(stdout).toMatch(
+    /ENTRY +TIME +KIND +ABOUT +BY +WHAT\n +1 +2023-11-14T22:13:20.000Z +plan-accepted +web +abababababab +plan 1/,
+  )
+  const list = await ctl.json<AuditList>('audit', 'list', '--since', '1', '--kind', 'activated')
+  expect(list.entries).toMatchObject([{ seq: 3, hash: expect.stringMatching(/^[0-9a-f]{64}$/) }])
+})
+
+test('verify names node and entry and exits with 1, with a daemon and without one', async () => {
+  expect(await ctl.run(['audit', 'verify'])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^alpha: good: 3 entries/),
+  })
+  const file = join(ctl.dir, 'alpha.audit')
+  writeFileSync(file, (await ctl.run(['audit', 'export'])).stdout)
+  const away = ['--api', 'unix:/nowhere', 'audit', 'verify', '--file', file]
+  expect((await ctl.run(away)).code).toBe(0)
+  fake.log[1] = fake.log[1]!.replace('permit 4', 'permit 5')
+  writeFileSync(file, (await ctl.run(['audit', 'export'])).stdout)
+  for (const args of [['audit', 'verify'], away])
+    expect(await ctl.run(args)).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^alpha: entry 2: it is not what/),
+    })
+  writeFileSync(file, 'something else')
+  expect(await ctl.run(away)).toMatchObject({ code: 2, stderr: expect.stringContaining('no exported audit log') })
+})
+
+test('why goes from effect to cause', async () => {
+  const { stdout } = await ctl.run(['why', 'alpha'])
+  expect(stdout).toMatch(
+    /^alpha, layer app\n {2}shop:v2 runs .*entry 3.*\n {2}because permit 4.*\n {2}because plan 1 \(by abababababab\)/,
+  )
+})

@@ -1,0 +1,197 @@
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  AUDIT_HEAD,
+  type AuditList,
+  type AuditPage,
+  type AuditVerified,
+  type FleetId,
+  generateKeyPair,
+  type KeyPair,
+  type Millis,
+  NO_GATES,
+  type NodeId,
+  open,
+  PLAN,
+  type Plan,
+  parseKeyFile,
+  sign,
+  toDocument,
+  type Why,
+} from '../../protocol/index.ts'
+import type { Daemon } from '../support/daemons.ts'
+import { eventually } from '../support/wait.ts'
+import { NAMES, type Shops, shops } from './shops.ts'
+
+// What keeps immutable honest, end to end with real daemons in one fleet: `npm run test:keep`.
+
+let shop: Shops
+let daemons: Daemon[]
+beforeAll(async () => {
+  shop = await shops()
+  daemons = [...shop.daemons]
+}, 60_000)
+afterAll(() => shop?.box.close())
+
+const audit = (daemon: Daemon, ...args: string[]) => daemon.json<AuditList>('audit', 'list', '--limit', '500', ...args)
+const kindsOf = async (node: string): Promise<string[]> =>
+  (await audit(daemons[0]!, node)).entries.map(({ kind }) => kind)
+const verify = async (...args: string[]): Promise<{ code: number; logs: AuditVerified['logs'] }> => {
+  const { code, stdout } = await daemons[0]!.ctl('--format', 'json', '--timeout', '60s', 'audit', 'verify', ...args)
+  return { code, logs: (JSON.parse(stdout) as AuditVerified).logs }
+}
+const folderOf = (daemon: Daemon): string => join(daemon.dir, 'audit')
+const newest = (daemon: Daemon): string => join(folderOf(daemon), readdirSync(folderOf(daemon)).sort().at(-1)!)
+
+/** The newest head that the others can show of this node's log. */
+async function keptHead(node: string): Promise<number> {
+  const { stdout } = await daemons[0]!.ctl('audit', 'export', node)
+  const { fleet, heads } = JSON.parse(stdout.slice(0, stdout.indexOf('\n'))) as AuditPage
+  return Math.max(0, ...heads.map(head => open(AUDIT_HEAD, fleet as FleetId, Buffer.from(head, 'base64url')).body.seq))
+}
+
+function submit(daemon: Daemon, statement: Uint8Array): Promise<{ status: number; detail: string }> {
+  return new Promise((done, fail) => {
+    const asked = request({
+      ...{ socketPath: daemon.socket, method: 'POST', path: '/v1/rollouts', agent: false },
+      headers: { 'content-type': 'application/json' },
+    })
+    asked.once('error', fail)
+    asked.once('response', response => {
+      let text = ''
+      response.on('data', part => {
+        text += part
+      })
+      response.once('end', () => done({ status: response.statusCode!, ...(JSON.parse(text) as { detail: string }) }))
+    })
+    asked.end(JSON.stringify({ statement: toDocument(statement) }))
+  })
+}
+
+describe('the audit log', () => {
+  test('tells each step of a replacement on each node, and why a node runs what it runs', async () => {
+    expect((await shop.start('v1', '--strategy', 'at-once')).code).toBe(0)
+    expect((await shop.start('v2', '--max-unavailable', '2', '--reason', 'new prices')).code).toBe(0)
+    for (const name of NAMES)
+      await eventually(`${name} to have told it`, async () => {
+        const kinds = await kindsOf(name)
+        const last = kinds.lastIndexOf('plan-accepted')
+        const steps = ['permit-taken', 'activated', 'healthy', 'permit-returned']
+        const told = kinds.slice(last).filter(kind => steps.includes(kind))
+        return told.join() === steps.join()
+      })
+    const { causes } = await daemons[0]!.json<Why>('why', 'n3')
+    const told = causes[0]!.steps.map(({ kind, text }) => `${kind}: ${text}`)
+    expect(told.at(-1)).toMatch(/^plan-accepted: plan 2 brings layer app of 4 nodes to shop:v2: new prices$/)
+    expect(told.some(text => /^activated: shop:v2 runs in the place of shop:v1$/.test(text))).toBe(true)
+    const { stdout } = await daemons[0]!.ctl('why', 'n3')
+    expect(stdout).toMatch(/n3, layer app\n.*\n(.*\n)*.*because plan 2 .*new prices \(by [0-9a-f]{12}\)/)
+  }, 120_000)
+
+  test('tells what was refused and why: forged, expired, replayed and outdated plans', async () => {
+    const draft = await daemons[0]!.json<{ fleet: FleetId }>('policy', 'show')
+    const operator = await operatorKey()
+    const image = await shop.status()
+    const plan: Plan = {
+      ...{ ...NO_GATES, group: 'web', generation: 3, layer: 'app', image: image.image!.digest, version: 'shop:v2' },
+      ...{ previous: image.target, roster: await rosterOf(), strategy: 'rolling', canary: 0, maxUnavailable: 1 },
+      ...{ minHealthy: 100, deadline: 10_000, maxFailed: 1, notAfter: (Date.now() + 60_000) as Millis, force: false },
+      reason: 'not this one',
+    }
+    const made = (change: Partial<Plan>, key: KeyPair) =>
+      sign(PLAN, draft.fleet, Date.now() as Millis, { ...plan, ...change }, [key]).bytes
+    const cases: [string, Uint8Array, RegExp][] = [
+      ['forged', made({}, generateKeyPair()), /not signed by an operator/],
+      ['expired', made({ notAfter: 1_000 as Millis }, operator), /the plan expired on 1970/],
+      ['outdated', made({ generation: 1 }, operator), /generation 1 is not newer than generation 2/],
+    ]
+    for (const daemon of daemons)
+      for (const [what, bytes, reason] of cases) {
+        const before = await shop.status()
+        const answer = await submit(daemon, bytes)
+        expect({ what, ok: answer.status < 400, detail: answer.detail }).toEqual({
+          ...{ what, ok: false, detail: expect.stringMatching(reason) },
+        })
+        const { entries } = await audit(daemon, '--kind', 'plan-refused')
+        expect(entries.at(-1)?.text).toMatch(reason)
+        expect((await shop.status()).generation).toBe(before.generation)
+      }
+    shop.forget()
+    expect(shop.disruptions()).toEqual([])
+  }, 60_000)
+
+  test('is good on all nodes, and compared with heads that others keep', async () => {
+    await eventually('every log to be known to others', async () => {
+      const { code, logs } = await verify()
+      return code === 0 && logs.length === NAMES.length && logs.every(log => log.witnesses >= 3 && log.heads >= 3)
+    })
+    const file = join(shop.box.dir, 'n1.audit')
+    writeFileSync(file, (await daemons[0]!.ctl('audit', 'export', 'n1')).stdout)
+    expect((await daemons[0]!.ctl('--api', 'unix:/nowhere', 'audit', 'verify', '--file', file)).code).toBe(0)
+    writeFileSync(file, readFileSync(file, 'utf8').replace('new prices', 'old prices'))
+    expect((await daemons[0]!.ctl('audit', 'verify', '--file', file)).stderr).toBe('')
+    expect((await daemons[0]!.ctl('audit', 'verify', '--file', file)).code).toBe(1)
+  }, 60_000)
+
+  test('names node and entry of one flipped byte', async () => {
+    const [, n1] = daemons as [Daemon, Daemon]
+    const { entries } = await audit(n1)
+    const chosen = entries.find(({ kind }) => kind === 'permit-taken')!
+    const content = readFileSync(newest(n1))
+    const at = content.indexOf(`"seq":${chosen.seq},`) + 30
+    content[at]! ^= 4
+    writeFileSync(newest(n1), content)
+    const { code, stdout } = await daemons[0]!.ctl('audit', 'verify')
+    expect(code).toBe(1)
+    expect(stdout).toContain(`n1: entry ${chosen.seq}: it is not what was written`)
+    expect(stdout).toContain('n2: good')
+    content[at]! ^= 4
+    writeFileSync(newest(n1), content)
+    expect((await verify('n1')).code).toBe(0)
+  }, 60_000)
+
+  test('survives kill -9 with a torn entry, which it says', async () => {
+    const n2 = daemons[2]!
+    n2.kill('SIGKILL')
+    await n2.exited()
+    writeFileSync(newest(n2), '0123 half an entr', { flag: 'a' })
+    daemons[2] = await n2.restart()
+    const { entries } = await audit(daemons[2])
+    expect(entries.slice(-2).map(({ kind }) => kind)).toContain('log-torn')
+    expect((await verify('n2')).logs[0]).toMatchObject({ name: 'n2', problems: [] })
+  }, 60_000)
+
+  test('shows with the heads of others that its end was cut off, also when it grows on', async () => {
+    const n3 = daemons[3]!
+    const last = (await audit(n3)).entries.at(-1)!.seq
+    await eventually('others to keep its end', async () => (await keptHead('n3')) >= last)
+    n3.kill('SIGTERM')
+    await n3.exited()
+    const lines = readFileSync(newest(n3), 'utf8').split('\n')
+    const cut = lines.slice(
+      0,
+      lines.findIndex(line => line.includes(`"seq":${last - 2},`)),
+    )
+    truncateSync(newest(n3), Buffer.byteLength(cut.map(line => `${line}\n`).join('')))
+    daemons[3] = await n3.restart()
+    await eventually('n0 to be linked with it again', async () => {
+      const { logs } = await verify('n3')
+      return logs[0]?.problems.some(({ problem }) => /its end was cut off|was rewritten/.test(problem))
+    })
+    await eventually('another to tell that it goes on where it was not', async () => {
+      const { entries } = await audit(daemons[1]!, '--kind', 'log-conflict')
+      return entries.some(({ text }) => /does not fit what it signed before/.test(text))
+    })
+  }, 90_000)
+})
+
+async function operatorKey(): Promise<KeyPair> {
+  return parseKeyFile(readFileSync(shop.box.operatorKey, 'utf8'), '')
+}
+
+async function rosterOf(): Promise<NodeId[]> {
+  const { members } = await daemons[0]!.json<{ members: { id: NodeId }[] }>('members')
+  return members.map(({ id }) => id)
+}
