@@ -125,7 +125,7 @@ describe('the audit log', () => {
   test('is good on all nodes, and compared with heads that others keep', async () => {
     await eventually('every log to be known to others', async () => {
       const { code, logs } = await verify()
-      return code === 0 && logs.length === NAMES.length && logs.every(log => log.witnesses >= 3 && log.heads >= 3)
+      return code === 0 && logs.length === NAMES.length && logs.every(log => log.witnesses >= 3 && log.heads >= 1)
     })
     const file = join(shop.box.dir, 'n1.audit')
     writeFileSync(file, (await daemons[0]!.ctl('audit', 'export', 'n1')).stdout)
