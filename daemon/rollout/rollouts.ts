@@ -144,7 +144,7 @@ export function createRollouts(init: RolloutsInit): Rollouts {
     const against = plans.get(plan.id) === undefined && members.all().length > 0 ? objection(plan, value) : undefined
     if (against !== undefined) {
       sayRefused(plan, against)
-      if (!before && isNews(plan, against)) planRefused(note, bytes, plan, objectionError(against, value))
+      if (!before && isNews(plan, against)) planRefused(note, bytes, plan, new FleetError('refused', against.reason))
     }
     plans.add(plan)
     if (value?.plan === plan.id) observe(value)

@@ -104,7 +104,12 @@ describe('the audit log', () => {
       sign(PLAN, draft.fleet, Date.now() as Millis, { ...plan, ...change }, [key]).bytes
     const cases: [string, Uint8Array, RegExp][] = [
       ['forged', made({}, generateKeyPair()), /not signed by an operator/],
-      ['expired', made({ notAfter: 1_000 as Millis }, operator), /the plan expired on 1970/],
+      ['expired', made({ notAfter: 1_000 as Millis }, operator), /expired on 1970/],
+      [
+        'of another group',
+        made({ group: 'db', generation: 1, previous: null }, operator),
+        /n\d, which is of group web/,
+      ],
       ['outdated', made({ generation: 1 }, operator), /generation 1 is not newer than generation 2/],
     ]
     for (const daemon of daemons)
