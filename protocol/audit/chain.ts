@@ -98,9 +98,13 @@ export function createAuditCheck(node: NodeId, heads: readonly SignedHead[]): Au
     }
     const expected = last === undefined ? undefined : last.seq + 1
     if (broken.length > 0) {
-      const from = expected ?? Math.max(1, entry.seq - broken.length)
+      const begun = Math.max(
+        1,
+        broken.reduce((sum, line) => sum + line.begun, 0),
+      )
+      const from = expected ?? Math.max(1, entry.seq - begun)
       tell(from, DAMAGED)
-      if (entry.seq - from > broken.length) tell(from + 1, `${span(from + 1, entry.seq - 1)} missing or damaged`)
+      if (entry.seq - from > begun) tell(from + 1, `${span(from + 1, entry.seq - 1)} missing or damaged`)
       const links = broken.at(-1)!
       if (entry.seq - from === 1 && broken.length === 1 && ![links.stated, links.actual].includes(entry.previous))
         tell(entry.seq, `it does not follow from entry ${from}`)

@@ -84,6 +84,8 @@ export interface ReadLine {
   readonly stated: Digest | undefined
   /** The hash of what stands behind it. */
   readonly actual: Digest
+  /** How many entries begin in it: two where the line's end between them was changed. */
+  readonly begun: number
 }
 
 /** Reads a line of a log from anywhere. Never throws. */
@@ -91,11 +93,13 @@ export function readLine(line: string): ReadLine {
   const stated = /^([0-9a-f]{64}) /.exec(line)?.[1] as Digest | undefined
   const json = line.slice(65)
   const actual = sha256(Buffer.from(json))
-  if (stated !== actual || line.length > MAX_AUDIT_LINE) return { entry: undefined, stated, actual }
+  // Within a text the quotes would be escaped.
+  const begun = line.split('{"seq":').length - 1
+  if (stated !== actual || line.length > MAX_AUDIT_LINE) return { entry: undefined, stated, actual, begun }
   try {
     const parsed = check(auditEntrySchema, JSON.parse(json))
-    return { entry: parsed.success ? parsed.data : undefined, stated, actual }
+    return { entry: parsed.success ? parsed.data : undefined, stated, actual, begun }
   } catch {
-    return { entry: undefined, stated, actual }
+    return { entry: undefined, stated, actual, begun }
   }
 }

@@ -88,7 +88,7 @@ describe('an audit log', () => {
         const lastEnd = at === bytes.byteLength - 1
         if (!lastEnd) expect(problems[0]?.entry).toBe(changed)
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     )
   })
 
