@@ -43,6 +43,7 @@ import { createEvents, type Events } from './events/index.ts'
 import { createHandlers, type Handlers } from './handlers/index.ts'
 import { createHappenings, type Happenings } from './happenings.ts'
 import { createImages, createRetention, type Images, type KeptFor, openPins, type Retention } from './images/index.ts'
+import { createKeeping, createKeepOrders, type Keeping, type KeepOrders } from './keep/index.ts'
 import { createLedgers, growth, type Ledgers } from './ledgers.ts'
 import type { LogTap } from './log.ts'
 import { createMemberWords } from './member-words.ts'
@@ -98,6 +99,8 @@ export interface Fleetd {
   readonly handlers: Handlers
   readonly audit: Audit
   readonly auditor: Auditor
+  readonly keeping: Keeping
+  readonly keepOrders: KeepOrders
   /** Undefined while the daemon belongs to no fleet. */
   members(): Members | undefined
   /** Undefined while the daemon belongs to no fleet. */
@@ -354,6 +357,7 @@ export async function startFleetd(
       createLayer({
         layer: name,
         node: network.self,
+        planOf: id => plans.get(id),
         zone: config.zone,
         driver,
         ledger: {
@@ -384,6 +388,24 @@ export async function startFleetd(
     )
   }
   layersKnown = true
+  const keeping = createKeeping({
+    node: network.self,
+    slots: Object.entries(config.layers).map(([name, { drift, maxAge }], at) => ({
+      name,
+      driver: drivers[at]!,
+      drift,
+      maxAge,
+      labelOf: () => layers[at]!.status().version,
+      marked: () => layers[at]!.marked(),
+    })),
+    store,
+    note: audit.note,
+    during: retention.during,
+    now,
+    random,
+    log,
+  })
+  const keepOrders = await createKeepOrders({ network, trust, store: dataDir, keeping, note: audit.note, now })
   const rollouts = createRollouts({
     trust,
     network,
@@ -434,7 +456,7 @@ export async function startFleetd(
         reason: reason.slice(0, 512),
         layers: layers.map(layer => layer.status()),
         images: held,
-        taint: [],
+        taint: keeping.taints(),
       })
     })
   }
@@ -551,6 +573,8 @@ export async function startFleetd(
     handlers,
     audit,
     auditor,
+    keeping,
+    keepOrders,
     members: () => members,
     events: () => events,
     labels: () => labels,
@@ -617,6 +641,7 @@ export async function startFleetd(
       rollouts.stop()
       members?.stop()
       await events?.close()
+      await keeping.stop()
       for (const layer of layers) await layer.stop()
       for (const driver of drivers) await driver.stop({ leaveRunning: !leave })
       await keeper.stop()
@@ -669,6 +694,7 @@ export async function startFleetd(
   } else if (trust.authority() !== undefined) await takePart()
   await joinConfigured(fleetd, log)
   for (const layer of layers) layer.start()
+  keeping.start()
   growing = setInterval(tend, GROWTH.every)
 
   const service = createService(fleetd)

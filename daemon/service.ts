@@ -20,6 +20,7 @@ import type { FleetService } from './api/index.ts'
 import { createAuditQuestions } from './audit/index.ts'
 import type { Events } from './events/index.ts'
 import type { Fleetd } from './fleetd.ts'
+import { createKeepQuestions } from './keep/index.ts'
 import { watchMembers } from './member-changes.ts'
 import type { Members } from './members/index.ts'
 import { monitor } from './monitor.ts'
@@ -89,6 +90,17 @@ export function createService(fleetd: Fleetd): FleetService {
 
   const alive = (status: string): boolean => status === 'alive' || status === 'suspect'
   const service: FleetService = {
+    ...createKeepQuestions({
+      orders: fleetd.keepOrders,
+      self: network.self,
+      find,
+      nameOf,
+      hotfixed: () =>
+        members()
+          .members()
+          .filter(member => member.taint.includes('hotfix') && (member.id === network.self || alive(member.status)))
+          .map(member => member.id),
+    }),
     ...createAuditQuestions({
       auditor: fleetd.auditor,
       self: network.self,
@@ -122,6 +134,7 @@ export function createService(fleetd: Fleetd): FleetService {
         addresses: network.addresses(),
         api: fleetd.api(),
         dataDir: fleetd.dataDir.path,
+        taint: fleetd.keeping.taints(),
         pid: process.pid,
         startedAt: fleetd.startedAt,
       }

@@ -5,6 +5,7 @@ import { LIMITS } from './limits.ts'
 import { nodeSigner, open, type Statement } from './statement.ts'
 import { CERTIFICATE, INVITE, type Invite, REVOCATION, type Revocation } from './statements/admission.ts'
 import { EVENT, type FleetEvent } from './statements/event.ts'
+import { MARK_ORDER, type MarkOrder } from './statements/mark.ts'
 import {
   DISMISSAL,
   type Dismissal,
@@ -231,6 +232,14 @@ export function openPlan(authority: Authority, bytes: Uint8Array): Statement<Pla
 /** How many more operators have to sign a plan before it counts; 0 when it does. */
 export function approvalsMissing({ policy }: Authority, plan: Statement<Plan>): number {
   return Math.max(0, policy.threshold - plan.signers.filter(key => policy.operators.includes(key)).length)
+}
+
+/** Opens an operator's word on what a node runs. Whether it comes in time, and for the first time, is for that node to see. */
+export function openMarkOrder(authority: Authority, bytes: Uint8Array, now: Millis): Statement<MarkOrder> {
+  const order = open(MARK_ORDER, authority.fleet, bytes)
+  assertOperator(authority, order)
+  assertNotFromTheFuture(order, now)
+  return order
 }
 
 export function openOrder(authority: Authority, bytes: Uint8Array): Statement<Order> {

@@ -4,6 +4,7 @@
 
 export * from './audit/index.ts'
 export * from './images/index.ts'
+export * from './keep/index.ts'
 export * from './ledger/index.ts'
 export * from './plans/index.ts'
 export * from './pushes/index.ts'

@@ -18,6 +18,7 @@ export async function run(context: Context): Promise<undefined> {
             .map(([key, value]) => `${key}=${value}`)
             .join(' '),
         ],
+        ['taint', info.taint.join(' ') || 'none'],
         ['addresses', info.addresses.join(' ')],
         ['api', info.api.join(' ')],
         ['data', info.dataDir],

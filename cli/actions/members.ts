@@ -90,4 +90,11 @@ function rtt(member: MemberView): string {
   return known === undefined ? '' : `${member.rttMs === null ? '~' : ''}${known.toFixed(1)} ms`
 }
 
-const render = ({ members }: Members, { paint, width }: Context): string => table(COLUMNS, members, paint, width)
+const TAINT: Column<MemberView> = { head: 'TAINT', cell: member => ({ text: member.taint.join(' '), tint: 'yellow' }) }
+
+/** Taints have a column where there are any. */
+function render({ members }: Members, { paint, width }: Context): string {
+  const tainted = members.some(member => member.taint.length > 0)
+  const columns = tainted ? COLUMNS.toSpliced(COLUMNS.length - 2, 0, TAINT) : COLUMNS
+  return table(columns, members, paint, width)
+}

@@ -1,9 +1,11 @@
 import { run as auditExport } from '../actions/audit-export.ts'
 import { run as auditList } from '../actions/audit-list.ts'
 import { run as auditVerify } from '../actions/audit-verify.ts'
+import { run as drift } from '../actions/drift.ts'
+import { run as hotfixList } from '../actions/hotfix-list.ts'
 import { run as why } from '../actions/why.ts'
-import type { Group, Spec } from '../spec.ts'
-import { cursor, positive } from '../values.ts'
+import type { Flag, Group, Spec } from '../spec.ts'
+import { cursor, duration, positive } from '../values.ts'
 
 export const AUDIT: Group = {
   name: 'audit',
@@ -39,7 +41,67 @@ export const AUDIT: Group = {
   ],
 }
 
+const TTL = (what: string, required: boolean): Flag => ({
+  flags: '--ttl <time>',
+  help: what,
+  parse: duration,
+  ...(required ? { required: true as const } : {}),
+})
+const LAYER: Flag = { flags: '--layer <layer>', help: 'the layer whose slot it is', required: true }
+const WHY: Flag = { flags: '--reason <text>', help: 'why; everybody is told', required: true }
+
+export const HOTFIX: Group = {
+  name: 'hotfix',
+  summary: 'changes by hand, which end by themselves',
+  commands: [
+    {
+      usage: 'start <node>',
+      summary: 'open what a layer of a node runs for changes by hand, for a time',
+      flags: [LAYER, TTL('how long; then the clean image takes its place (at most 7d)', true), WHY],
+      example: `fleetctl hotfix start gamma --layer app --ttl 4h --reason "price table, ticket 812"
+    gamma is tainted at once and says where its slot is: fleetctl drift gamma`,
+      load: async () => (await import('../signing/index.ts')).hotfix('hotfix'),
+    },
+    {
+      usage: 'extend <node>',
+      summary: 'give a hotfix more time, from now on',
+      flags: [LAYER, TTL('how long from now', true), { flags: WHY.flags, help: WHY.help }],
+      example: 'fleetctl hotfix extend gamma --layer app --ttl 2h',
+      load: async () => (await import('../signing/index.ts')).hotfix('extend'),
+    },
+    {
+      usage: 'clear <node>',
+      summary: 'end a hotfix now: the clean image takes its place, under a permit',
+      flags: [LAYER],
+      example: 'fleetctl hotfix clear gamma --layer app',
+      load: async () => (await import('../signing/index.ts')).hotfix('clear'),
+    },
+    {
+      usage: 'list',
+      summary: 'all hotfixes of the fleet, and when each is over',
+      example: 'fleetctl hotfix list',
+      load: async () => hotfixList,
+    },
+  ],
+}
+
 export const KEEP: readonly Spec[] = [
+  {
+    usage: 'taint <node>',
+    summary: 'what a node runs is not to be trusted: put it in place afresh',
+    flags: [{ flags: '--layer <layer>', help: 'this layer alone (default: all)' }, WHY],
+    example: `fleetctl taint gamma --reason "logged in during the incident"
+    replaced as soon as its group's budget allows it; nothing else ends a taint`,
+    load: async () => (await import('../signing/index.ts')).taint,
+  },
+  {
+    usage: 'drift [node]',
+    summary: 'what a node runs, and how it differs from its image (default: this daemon)',
+    flags: [{ flags: '--scan', help: 'compare now; otherwise what the last comparison found' }],
+    example: `fleetctl drift gamma --scan --timeout 5m
+    exits with 1 where a layer differs, is marked, or could not be compared`,
+    load: async () => drift,
+  },
   {
     usage: 'why <node>',
     summary: 'what led to what a node runs and to its marks, from effect to cause',

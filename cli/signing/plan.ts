@@ -166,7 +166,7 @@ function assertPossible(draft: RolloutDraft, request: PlanRequest): void {
 }
 
 /**
- * The order in which nodes may go: by their tag where one is named (numbers as numbers, those without it last), then by
+ * The order in which nodes may go: by their tag where one is named (numbers as numbers, those without it last), then the tainted ones, then by
  * sha256(image|generation|node), so that each plan sends other nodes first, and zones take turns, so that canaries and waves stand in different ones.
  */
 function inTurn(
@@ -182,9 +182,9 @@ function inTurn(
       const key = JSON.stringify([tag, entry.zone])
       const turn = turns.get(key) ?? 0
       turns.set(key, turn + 1)
-      return { entry, tag, turn, at }
+      return { entry, tag, turn, at, clean: Number(entry.taint.length === 0) }
     })
-    .sort((a, b) => byTag(a.tag, b.tag) || a.turn - b.turn || a.at - b.at)
+    .sort((a, b) => byTag(a.tag, b.tag) || a.clean - b.clean || a.turn - b.turn || a.at - b.at)
     .map(({ entry }) => entry)
 }
 

@@ -60,6 +60,10 @@ export function answersOf(service: FleetService): Answers {
     'GET /v1/rollouts/:group/history': ({ params }, signal) => service.history(params.group, signal),
     'GET /v1/rollouts/:group/draft': ({ params, query }, signal) => service.draft(params.group, query, signal),
     'GET /v1/rollouts/:group/explain/:node': ({ params }, signal) => service.explain(params.group, params.node, signal),
+    'POST /v1/marks': ({ body }, signal) => service.mark(body.statement, signal),
+    'GET /v1/drift': ({ query }, signal) => service.kept(query.node, signal),
+    'POST /v1/drift': ({ body }, signal) => service.compare(body.node, signal),
+    'GET /v1/hotfixes': (_, signal) => service.hotfixes(signal),
     'GET /v1/audit': ({ query }, signal) => service.audit(query, signal),
     'GET /v1/audit/verify': ({ query }, signal) => service.verifyAudit(query.node, signal),
     'GET /v1/audit/export': ({ query }, signal) =>

@@ -11,12 +11,14 @@ import type {
   Explanation,
   FetchProgress,
   Fired,
+  Hotfixes,
   ImageDetail,
   ImagePeers,
   Images,
   Info,
   Join,
   Joined,
+  KeptView,
   LedgerView,
   LogLevel,
   Members,
@@ -120,6 +122,12 @@ export interface FleetService {
   /** `node` is a name, an id or the beginning of one. */
   explain(group: string, node: string, signal: AbortSignal): Promise<Explanation>
   ledger(group: string, signal: AbortSignal): Promise<LedgerView>
+
+  /** Carries the order to its node. Throws what that node has against it, or `unavailable`. */
+  mark(statement: Uint8Array, signal: AbortSignal): Promise<KeptView>
+  kept(node: string | undefined, signal: AbortSignal): Promise<KeptView>
+  compare(node: string | undefined, signal: AbortSignal): Promise<KeptView>
+  hotfixes(signal: AbortSignal): Promise<Hotfixes>
 
   /** Nodes are named by name, id or the beginning of one; without one it is this daemon's own log, and to verify, those of all. */
   audit(query: Received<'GET /v1/audit'>['query'], signal: AbortSignal): Promise<AuditList>

@@ -19,6 +19,27 @@ export const duration = z.string().transform((text, context) => {
 })
 
 const noNul = (text: string): boolean => !text.includes('\0')
+/** Like `duration`, up to two years. */
+const longDuration = (least: number) =>
+  z.string().transform((text, context) => {
+    const value = /^\d+(\.\d+)?(ms|s|m|h|d|w)$/.test(text) ? ms(text as ms.StringValue) : undefined
+    if (value === undefined || value < least || value > ms('730d')) {
+      context.addIssue({
+        code: 'custom',
+        message: `expected a length of time from ${ms(least)} to 730d, such as 30m, 12h or 30d, found ${JSON.stringify(text)}`,
+      })
+      return z.NEVER
+    }
+    return value
+  })
+const relativePath = z
+  .string()
+  .min(1)
+  .max(1024)
+  .refine(
+    path => !path.includes('\0') && path.split('/').every(part => part !== '' && part !== '.' && part !== '..'),
+    'expected a path within the slot, such as var/cache',
+  )
 const commandLine = z.string().min(1).refine(noNul, 'expected text without NUL characters')
 const threshold = z.number().int().min(1).max(100)
 
@@ -83,6 +104,17 @@ export const layerSchema = z.strictObject({
     .min(1)
     .max(MAX_SLOTS - 1)
     .default(1),
+  /** How the slot is compared with its image, and how old it may become. */
+  drift: z
+    .strictObject({
+      /** From the end of one comparison to the beginning of the next. Each reads the slot and the image once, at 8 MiB a second. */
+      every: longDuration(1_000).default(3_600_000),
+      /** Paths within the slot that the program may write to, with all below them. */
+      ignore: z.array(relativePath).max(64).default([]),
+    })
+    .prefault({}),
+  /** After so long a slot is replaced by its image afresh. Up to a tenth less, by node and slot, so that not all are due at once. */
+  maxAge: longDuration(1_000).optional(),
   /** How long the program has after SIGTERM before it gets SIGKILL. */
   stopTimeout: duration.default(10_000),
 })

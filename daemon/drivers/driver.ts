@@ -1,4 +1,5 @@
-import type { Digest, Health } from '../../protocol/index.ts'
+import type { Digest, Health, Millis } from '../../protocol/index.ts'
+import type { SlotMark } from '../../rollout/index.ts'
 
 /** A hook's word. `busy`: ask again later (exit 75, EX_TEMPFAIL of sysexits.h). */
 export interface HookAnswer {
@@ -55,7 +56,18 @@ export interface Driver {
     readonly digest: Digest | undefined
     readonly slot: string | undefined
     readonly previous: Digest | undefined
+    readonly directory: string | undefined
+    /** When it became current; undefined where that is not known. */
+    readonly since: Millis | undefined
+    readonly marks: readonly SlotMark[]
   }
+  /**
+   * Changes the marks of the current slot. A marked slot is not taken for one that holds its image: the image is staged into another, and flipping to
+   * that is what ends the marks.
+   */
+  mark(change: (marks: readonly SlotMark[]) => readonly SlotMark[]): Promise<void>
+  /** Gives the owner of the current slot's content the right to write in it. */
+  open(): Promise<void>
   slots(): readonly SlotInfo[]
   /** Images that are unpacked in a slot. */
   holds(): readonly Digest[]

@@ -7,6 +7,7 @@ import type { Driver, HookAnswer } from './driver.ts'
 import { runHook } from './hooks.ts'
 import { createLane } from './lane.ts'
 import { createProgram, type ProgramSpec } from './program.ts'
+import { makeWritable } from './slot-tree.ts'
 import { createSlots } from './slots.ts'
 
 export interface DriverInit {
@@ -139,7 +140,7 @@ export function createProcessDriver(config: LayerConfig, init: DriverInit): Driv
           const name = `image ${image.slice(0, 12)}`
           throw new FleetError('not-found', `no slot of layer ${layer} holds ${name}; it has to be staged first`)
         }
-        if (slots.current().digest === image && program.state().state === 'running') return
+        if (slots.current().slot === slots.find(image) && program.state().state === 'running') return
         await program.stop(config.stopTimeout)
         try {
           await slots.use(image)
@@ -151,8 +152,14 @@ export function createProcessDriver(config: LayerConfig, init: DriverInit): Driv
       }),
 
     current: () => {
-      const { digest, slot, previous } = slots.current()
-      return { digest, slot, previous }
+      const { digest, slot, previous, directory, since, marks } = slots.current()
+      return { digest, slot, previous, directory, since, marks }
+    },
+    mark: change => slots.mark(change),
+    async open() {
+      const { directory } = slots.current()
+      if (directory === undefined) throw new FleetError('not-found', `nothing is installed in layer ${layer} yet`)
+      await makeWritable(directory)
     },
     slots: () => slots.list(),
     holds: () => slots.list().flatMap(({ digest }) => digest ?? []),

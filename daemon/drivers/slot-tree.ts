@@ -21,6 +21,12 @@ export const unseal = (path: string): Promise<void> =>
     if (kind === 'directory') await chmod(entry, mode | 0o700)
   })
 
+/** Gives the owner the right to write in a directory tree: the opposite of `seal`, for a hotfix. */
+export const makeWritable = (path: string): Promise<void> =>
+  walk(path, 'parent-first', async (entry, kind, mode) => {
+    if (kind !== 'other') await chmod(entry, (mode & 0o7777) | (kind === 'directory' ? 0o700 : 0o200))
+  })
+
 type Kind = 'directory' | 'file' | 'other'
 
 /** Visits everything but symbolic links, which have no mode of their own and whose targets are not ours. */

@@ -1,7 +1,8 @@
 import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as z from 'zod'
-import { type Digest, FleetError, parseDigest } from '../../protocol/index.ts'
+import { type Digest, FleetError, type Millis, parseDigest } from '../../protocol/index.ts'
+import { type SlotMark, slotMarkSchema } from '../../rollout/index.ts'
 import { syncDirectory, writeDurably } from '../state/index.ts'
 import type { SlotInfo } from './driver.ts'
 import { createLane } from './lane.ts'
@@ -9,6 +10,8 @@ import { seal, unseal } from './slot-tree.ts'
 
 /** More slots than this have no name. `keep` in the configuration stays below it. */
 export const MAX_SLOTS = 9
+
+const MAX_MARKS = 16
 
 const slotName = z.string().regex(/^[a-i]$/)
 const stateSchema = z.object({
@@ -22,6 +25,10 @@ const stateSchema = z.object({
         .transform(parseDigest),
       /** Grows with each staging: the smallest is the oldest. */
       order: z.number().int().nonnegative(),
+      /** When it last became current, by the wall clock. Absent in what an older fleetd wrote. */
+      since: z.number().int().nonnegative().optional(),
+      /** Why it is not to be run for ever. They go with the slot's content and not before. */
+      marks: z.array(slotMarkSchema).max(MAX_MARKS).default([]),
     }),
   ),
   current: slotName.nullable(),
@@ -44,8 +51,13 @@ export interface Slots {
     readonly slot: string | undefined
     readonly previous: Digest | undefined
     readonly directory: string | undefined
+    readonly since: Millis | undefined
+    readonly marks: readonly SlotMark[]
   }
+  /** The slot that holds the image: one without marks where there is one. */
   find(image: Digest): string | undefined
+  /** Sets the marks of the current slot. On disk when it resolves. */
+  mark(change: (marks: readonly SlotMark[]) => readonly SlotMark[]): Promise<void>
   list(): readonly SlotInfo[]
 }
 
@@ -67,8 +79,10 @@ export function createSlots(directory: string, keep: number): Slots {
       state = next
     })
 
-  const find = (image: Digest): string | undefined =>
-    Object.keys(state.slots).find(slot => state.slots[slot]?.image === image)
+  const holding = (image: Digest): string[] =>
+    Object.keys(state.slots).filter(slot => state.slots[slot]?.image === image)
+  const isClean = (slot: string): boolean => state.slots[slot]?.marks.length === 0
+  const find = (image: Digest): string | undefined => holding(image).find(isClean) ?? holding(image)[0]
   const held = (slot: string | null): Digest | undefined => (slot === null ? undefined : state.slots[slot]?.image)
 
   const remove = async (slot: string): Promise<void> => {
@@ -83,6 +97,8 @@ export function createSlots(directory: string, keep: number): Slots {
       slot: state.current ?? undefined,
       previous: held(state.previous),
       directory: state.current === null ? undefined : path(state.current),
+      since: state.current === null ? undefined : (state.slots[state.current]?.since as Millis | undefined),
+      marks: state.current === null ? [] : (state.slots[state.current]?.marks ?? []),
     }),
     list: () =>
       [...new Set([...names, ...Object.keys(state.slots)])].sort().map(name => {
@@ -119,7 +135,8 @@ export function createSlots(directory: string, keep: number): Slots {
     },
 
     async fill(image, unpack, signal) {
-      if (find(image) !== undefined) return
+      // A marked slot does not count: what it holds is what is to be replaced.
+      if (holding(image).some(isClean)) return
       // Said to be empty before it is touched, and to be full only after all of it is on disk.
       await commit(now => {
         filling = victim(names, now)
@@ -135,7 +152,7 @@ export function createSlots(directory: string, keep: number): Slots {
         await commit(now => {
           signal.throwIfAborted()
           const order = 1 + Math.max(0, ...Object.values(now.slots).map(other => other.order))
-          return { ...now, slots: { ...now.slots, [slot]: { image, order } } }
+          return { ...now, slots: { ...now.slots, [slot]: { image, order, marks: [] } } }
         })
       } catch (error) {
         // To give the space back; where this fails too, the next fill or start does it.
@@ -151,7 +168,17 @@ export function createSlots(directory: string, keep: number): Slots {
         const slot = find(image)
         if (slot === undefined)
           throw new FleetError('not-found', `no slot holds image ${image.slice(0, 12)}; it has to be staged first`)
-        return slot === now.current ? now : { ...now, current: slot, previous: now.current }
+        if (slot === now.current) return now
+        const slots = { ...now.slots, [slot]: { ...now.slots[slot]!, since: Date.now() } }
+        return { ...now, slots, current: slot, previous: now.current }
+      }),
+
+    mark: change =>
+      commit(now => {
+        if (now.current === null) return now
+        const slot = now.slots[now.current]!
+        const marks = change(slot.marks).slice(0, MAX_MARKS)
+        return { ...now, slots: { ...now.slots, [now.current]: { ...slot, marks: [...marks] } } }
       }),
   }
 }

@@ -15,6 +15,7 @@ export interface Draft {
     zone: string
     digest: Digest | null
     version: string | null
+    taint: readonly string[]
   }[]
   /** Members of the group that the plan leaves out, and why. */
   readonly excluded: readonly { node: NodeId; name: string; reason: string }[]
@@ -49,6 +50,7 @@ export function draftOf(
         zone: member.zone,
         digest: running!.digest,
         version: running!.version,
+        taint: member.taint,
       })
   }
   return {

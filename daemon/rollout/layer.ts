@@ -15,6 +15,8 @@ import {
   createReplacement,
   type Intent,
   type LedgerValue,
+  markOf,
+  nextDue,
   type Permit,
   type Replacement,
   type ReplacementEffect,
@@ -24,9 +26,14 @@ import type { Driver } from '../drivers/index.ts'
 import type { LedgerAccess } from './access.ts'
 import type { Noting } from './notes.ts'
 
+/** The longest that one timer sleeps: longer ones overflow, and clocks are set. */
+const LOOK_AGAIN = 60 * 60_000
+
 export interface LayerInit {
   readonly layer: string
   readonly node: NodeId
+  /** A plan that this node has seen. */
+  planOf(id: Digest): Statement<Plan> | undefined
   readonly zone: string
   readonly driver: Driver
   readonly ledger: LedgerAccess
@@ -58,6 +65,8 @@ export interface Layer {
   status(): LayerStatus
   health(): { health: Health; reason: string }
   explain(): string
+  /** The marks of its slot have changed, or the time of one has come. */
+  marked(): void
   /** Nothing is under way, and so no permit can be its. */
   idle(): boolean
   /** Gives back a permit that no layer of this host knows of. Only while it is idle. */
@@ -73,12 +82,14 @@ export function createLayer(init: LayerInit): Layer {
     layer,
     current: driver.current().digest ?? null,
     intent: init.intent,
+    mark: markOf(driver.current().marks, now()),
     random: init.random,
   })
   const stopping = new AbortController()
   const { signal } = stopping
   const running = new Set<Promise<void>>()
   let timer: NodeJS.Timeout | undefined
+  let due: NodeJS.Timeout | undefined
   let state: LayerStatus['state'] = driver.current().digest === undefined ? 'empty' : 'running'
   let reason = ''
   let progress = 1
@@ -93,6 +104,17 @@ export function createLayer(init: LayerInit): Layer {
   const input = (next: ReplacementInput): void => {
     if (signal.aborted) return
     for (const effect of machine.step(now(), next)) perform(effect)
+  }
+
+  /** Tells the machine of the marks of the slot that runs, and again when the time of one has come. */
+  const look = (): void => {
+    if (signal.aborted) return
+    const { marks } = driver.current()
+    clearTimeout(due)
+    const next = nextDue(marks, now())
+    if (next !== undefined) due = setTimeout(look, Math.min(LOOK_AGAIN, next - now())).unref()
+    input({ type: 'marked', mark: markOf(marks, now()) })
+    init.onChange()
   }
 
   const name = (image: Digest | null): string =>
@@ -151,7 +173,7 @@ export function createLayer(init: LayerInit): Layer {
           return { type: 'ready', answer: result.answer, reason: result.reason }
         })
       case 'ask-permit':
-        return own(askPermit)
+        return own(() => askPermit(effect.renew))
       case 'persist-intent':
         return own(() => persist(effect.intent))
       case 'drain':
@@ -226,10 +248,14 @@ export function createLayer(init: LayerInit): Layer {
     }
   }
 
-  const askPermit = async (): Promise<ReplacementInput> => {
+  const askPermit = async (renewing: boolean): Promise<ReplacementInput> => {
     const plan = observed?.plan
     const unavailable = plan === undefined ? [] : init.unavailable(plan.body).filter(other => other !== node)
-    const answer = await ledger.propose({ type: 'grant', node, zone: init.zone, unavailable, now: now() }, signal)
+    const renew = renewing ? ({ renew: true } as const) : {}
+    const answer = await ledger.propose(
+      { type: 'grant', node, zone: init.zone, unavailable, ...renew, now: now() },
+      signal,
+    )
     if (answer.type === 'no-quorum') return { type: 'not-granted', refusal: 'no-quorum', reason: answer.reason }
     const permit = answer.value.permits.find(held => held.node === node)
     // What a refusal is measured against is committed too: a permit in it was granted to an earlier try, or an earlier life.
@@ -251,12 +277,20 @@ export function createLayer(init: LayerInit): Layer {
     if (actBy !== null && now() > actBy)
       return { type: 'flip-failed', image, late: true, reason: 'the permit has to be read again' }
     try {
-      const from = driver.current().digest ?? null
+      const { digest: from = null, marks, slot } = driver.current()
       await driver.flip(image, signal)
       const detail = { image, from: from ?? '' }
       if (bound?.act === 'replace' && bound.failure !== null)
         note('rolled-back', `back from ${name(from)} to ${name(image)}: ${bound.failure}`, detail)
       else note('activated', `${name(image)} runs in the place of ${name(from)}`, detail)
+      if (driver.current().slot !== slot) {
+        for (const { why } of marks)
+          note(why === 'drift' || why === 'hotfix' ? why : 'taint', `the slot that was marked (${why}) is replaced`, {
+            why,
+            state: 'over',
+          })
+        look()
+      }
       return { type: 'flipped', image }
     } catch (error) {
       return { type: 'flip-failed', image, late: false, reason: toFleetError(error).message }
@@ -270,16 +304,19 @@ export function createLayer(init: LayerInit): Layer {
     )
     if (answer.type === 'no-quorum') return { type: 'not-released', gone: false, reason: answer.reason }
     const gone = !answer.value.permits.some(permit => permit.node === node && permit.token === effect.token)
+    // An earlier try may have been written although nobody said so.
+    if (gone) {
+      if (effect.outcome === 'ok')
+        note('healthy', `${name(driver.current().digest ?? null)} is healthy, and peers confirm it`)
+      note('permit-returned', `permit ${effect.token} is given back (${effect.outcome}): ${effect.reason}`, {
+        outcome: effect.outcome,
+      })
+    }
     if (answer.type === 'refused') return { type: 'not-released', gone, reason: answer.refusal.reason }
     log.info(
       { layer, token: effect.token, outcome: effect.outcome, event: 'disrupt-end' },
       `layer ${layer}: permit ${effect.token} given back: ${effect.reason}`,
     )
-    if (effect.outcome === 'ok')
-      note('healthy', `${name(driver.current().digest ?? null)} is healthy, and peers confirm it`)
-    note('permit-returned', `permit ${effect.token} is given back (${effect.outcome}): ${effect.reason}`, {
-      outcome: effect.outcome,
-    })
     observed = { value: answer.value, plan: observed?.plan }
     return { type: 'released' }
   }
@@ -304,21 +341,25 @@ export function createLayer(init: LayerInit): Layer {
         init.onChange()
       })
       input({ type: 'wake' })
+      look()
     },
     async stop() {
       stopping.abort()
       clearTimeout(timer)
+      clearTimeout(due)
       await Promise.allSettled(running)
     },
     observe(value, plan) {
       observed = { value, plan }
-      input({ type: 'ledger', value, plan })
+      const own = bound?.act === 'replace' && bound.plan !== value.plan ? init.planOf(bound.plan) : undefined
+      input({ type: 'ledger', value, plan, bound: own })
     },
     status() {
       const digest = driver.current().digest ?? null
       return { layer, digest, version: digest === null ? null : init.labelOf(digest), state, progress }
     },
     health: () => driver.health(),
+    marked: look,
     idle: () => machine.view().stage === 'idle',
     giveBack: permit => input({ type: 'forgotten', permit }),
     explain: () => machine.view().waitingFor || reason,

@@ -48,6 +48,7 @@ export interface MemberLookup {
     tags: Record<string, string>
     class: string
     layers: readonly LayerStatus[]
+    taint: readonly string[]
     addresses: readonly string[]
   }[]
   find(node: NodeId): ReturnType<MemberLookup['all']>[number] | undefined

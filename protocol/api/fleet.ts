@@ -30,6 +30,8 @@ export const infoSchema = z.object({
   addresses: list(address),
   /** Where this interface is served. */
   api: list(z.string()),
+  /** Marks of what it runs: `manual`, `drift`, `hotfix`, `age`. */
+  taint: list(z.string()),
   dataDir: z.string(),
   pid: z.number().int(),
   startedAt: time,

@@ -98,6 +98,8 @@ export const draftSchema = z.object({
       node: nodeId,
       name: label,
       zone: label,
+      /** Why what it runs is not to be trusted: such nodes go first. */
+      taint: list(z.string()),
       /** What it runs now. */
       digest: digest.nullable(),
       version: version.nullable(),

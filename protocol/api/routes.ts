@@ -6,6 +6,7 @@ import * as events from './events.ts'
 import { imageRef, nodeRef, statementOf } from './fields.ts'
 import * as fleet from './fleet.ts'
 import * as images from './images.ts'
+import * as keep from './keep.ts'
 import * as queries from './queries.ts'
 import * as rollouts from './rollouts.ts'
 
@@ -195,6 +196,22 @@ export const ROUTES = {
     params: z.strictObject({ group: label, node: nodeRef }),
     result: rollouts.explanationSchema,
   },
+  'POST /v1/marks': {
+    summary: "Carries an operator's word on what a node runs there, signed: taint, hotfix, extend, clear",
+    ...sized(LIMITS.order),
+    result: keep.keptViewSchema,
+  },
+  'GET /v1/drift': {
+    summary: 'What a node runs, how that compared with its image last, and its marks',
+    query: keep.keptQuerySchema,
+    result: keep.keptViewSchema,
+  },
+  'POST /v1/drift': {
+    summary: 'Compares what a node runs with its images now',
+    body: keep.scanSchema,
+    result: keep.keptViewSchema,
+  },
+  'GET /v1/hotfixes': { summary: 'All hotfixes of the fleet, and when each is over', result: keep.hotfixesSchema },
   'GET /v1/audit': {
     summary: "Entries of a node's audit log",
     query: audit.auditQuerySchema,

@@ -1,6 +1,7 @@
 export { type BuildRequest, type Built, buildImage, contentOf, storeContent } from './build.ts'
 export { type VerifiedChunk, verifyChunk } from './chunk-files.ts'
 export { type Collection, type CollectOptions, decideCollection, RECENT, type StoreState } from './collect.ts'
+export { type Difference, type Drift, driftOf } from './drift.ts'
 export { addOciImage, type Blob, type Span, spansOf, unpackLayout } from './oci.ts'
 export { type Descriptor, MAX_DOCUMENT, MEDIA_TYPE, type OciDocument, parseDocument } from './oci-document.ts'
 export { type Amount, createSpace, type Space, type SpaceInit, type SpaceLimits, type SpaceUse } from './space.ts'

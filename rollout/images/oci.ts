@@ -85,8 +85,6 @@ export async function unpackLayout(
   const folder = join(directory, 'blobs/sha256')
   await mkdir(folder, { recursive: true })
   const spans = spansOf(image)
-  const { digest, size } = spans[0]!
-  const root: Uint8Array[] = []
   for (const span of spans) {
     const hash = createHash('sha256')
     await write(join(folder, span.digest), async function* () {
@@ -96,7 +94,6 @@ export async function unpackLayout(
         if (chunk === undefined)
           throw new FleetError('not-found', `chunk ${ref.digest.slice(0, 12)} is not here; fetch the image first`)
         hash.update(chunk.bytes)
-        if (span === spans[0]) root.push(chunk.bytes)
         yield chunk.bytes
       }
     })
@@ -106,12 +103,27 @@ export async function unpackLayout(
         `blob ${span.digest.slice(0, 12)} of ${image.manifest.name}:${image.manifest.version} is not what it is said to be`,
       )
   }
+  for (const [path, content] of await layoutFiles(store, image)) await write(join(directory, path), [content])
+  for (const path of [folder, join(directory, 'blobs'), directory]) await sync(path)
+}
+
+/** The files of the layout that are no blobs. */
+export async function layoutFiles(store: ImageStore, image: StoredImage): Promise<[string, Uint8Array][]> {
+  const { digest, size, from, to } = spansOf(image)[0]!
+  const root: Uint8Array[] = []
+  for (const ref of image.index.slice(from, to)) {
+    const chunk = await store.get(ref.digest)
+    if (chunk === undefined)
+      throw new FleetError('not-found', `chunk ${ref.digest.slice(0, 12)} is not here; fetch the image first`)
+    root.push(chunk.bytes)
+  }
   const { mediaType } = parseDocument(Buffer.concat(root))
   const annotations = { 'org.opencontainers.image.ref.name': image.manifest.version }
   const manifests = [{ mediaType, digest: `sha256:${digest}`, size, annotations }]
-  await write(join(directory, 'oci-layout'), [Buffer.from(JSON.stringify({ imageLayoutVersion: '1.0.0' }))])
-  await write(join(directory, 'index.json'), [Buffer.from(JSON.stringify({ schemaVersion: 2, manifests }))])
-  for (const path of [folder, join(directory, 'blobs'), directory]) await sync(path)
+  return [
+    ['oci-layout', Buffer.from(JSON.stringify({ imageLayoutVersion: '1.0.0' }))],
+    ['index.json', Buffer.from(JSON.stringify({ schemaVersion: 2, manifests }))],
+  ]
 }
 
 /** Writes a new file that others may read, down to the disk. */

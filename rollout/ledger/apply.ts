@@ -146,7 +146,7 @@ function grant(
   if (plan === undefined) return refuse('phase', 'the ledger has no plan')
   const index = plan.roster.indexOf(node)
   if (index < 0) return refuse('not-in-roster', `plan ${plan.generation} does not name this node`)
-  const kind = turn(value, plan, index)
+  const kind = action.renew === true ? renewal(value) : turn(value, plan, index)
   if (typeof kind !== 'string') return kind
   if (kind === 'replace' && hasFailed(value, plan)) return refuse('denied', limitReached(plan))
   if (kind === 'replace' && now > plan.notAfter)
@@ -155,6 +155,13 @@ function grant(
   if (over !== undefined) return over
   const permit: Permit = { token: value.nextToken, node, zone, kind, generation: value.generation, since: now }
   return { ...value, nextToken: value.nextToken + 1, permits: [...value.permits, permit], progressAt: now }
+}
+
+/** A marked node is renewed between generations; within one it is replaced in its turn. */
+function renewal(value: LedgerValue): 'renew' | Refusal {
+  return value.phase === 'done' || value.phase === 'rolled-back'
+    ? 'renew'
+    : refuse('phase', `generation ${value.generation} is ${value.phase}`)
 }
 
 /** What this roster member may do in this phase, or why nothing. */
@@ -196,7 +203,7 @@ function release(
   }
   // A permit of an older generation (one that was aborted) says nothing about this one.
   if (plan === undefined) return freed
-  if (permit.generation !== value.generation) return advance(freed, plan)
+  if (permit.generation !== value.generation || permit.kind === 'renew') return advance(freed, plan)
   const index = plan.roster.indexOf(action.node)
   switch (action.outcome) {
     case 'skipped':
@@ -386,7 +393,7 @@ export function invariants(value: LedgerValue): string[] {
   if (
     value.phase === 'rolled-back' &&
     value.permits.length > 0 &&
-    value.permits.every(permit => permit.generation === value.generation)
+    value.permits.every(permit => permit.generation === value.generation && permit.kind !== 'renew')
   )
     broken.push('a generation that is rolled back has permits out')
   return broken

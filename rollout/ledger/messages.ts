@@ -65,7 +65,7 @@ const bits = z
 /** Layers that a group may ever have had a plan for. */
 const MAX_TARGETS = 256
 const voters = z.array(node).min(1).max(7)
-const kind = z.enum(['replace', 'revert'])
+const kind = z.enum(['replace', 'revert', 'renew'])
 const permit = z.object({ token: count, node, zone: label, kind, generation: count, since: time })
 
 const phase = z.enum(PHASES)
@@ -109,7 +109,14 @@ const reason = { reason: text, now: time }
 const ordered = <T extends string>(type: T) => z.object({ type: z.literal(type), ...reason })
 const actionSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('start'), plan: z.custom<Uint8Array>(value => value instanceof Uint8Array), now: time }),
-  z.object({ type: z.literal('grant'), node, zone: label, unavailable: z.array(node).max(LIMITS.roster), now: time }),
+  z.object({
+    type: z.literal('grant'),
+    node,
+    zone: label,
+    unavailable: z.array(node).max(LIMITS.roster),
+    renew: z.literal(true).optional(),
+    now: time,
+  }),
   z.object({
     type: z.literal('release'),
     node,

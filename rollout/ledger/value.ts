@@ -17,8 +17,11 @@ export const PHASES = [
 ] as const
 export type Phase = (typeof PHASES)[number]
 
-/** What a permit is for. A `revert` takes a node back to the image before; it needs a permit like everything voluntary. */
-export type PermitKind = 'replace' | 'revert'
+/**
+ * What a permit is for. A `revert` takes a node back to the image before, a `renew` puts the image that it runs in place afresh, because the node is
+ * marked; they need a permit like everything voluntary.
+ */
+export type PermitKind = 'replace' | 'revert' | 'renew'
 
 /** The right to be voluntarily down now. It never expires: a holder that vanished is unavailable, so it keeps counting. */
 export interface Permit {
@@ -101,6 +104,8 @@ export type Action =
       readonly node: NodeId
       readonly zone: string
       readonly unavailable: readonly NodeId[]
+      /** It is marked (drift, a hotfix whose time is over, its age) and wants its own image afresh. While no generation is under way. */
+      readonly renew?: true | undefined
       readonly now: Millis
     }
   /**

@@ -1,3 +1,3 @@
 export { ACT_WITHIN, createReplacement, type Replacement, type ReplacementInit } from './machine.ts'
 export { type Move, next, type Wanted } from './target.ts'
-export type { Effect as ReplacementEffect, Input as ReplacementInput, Intent } from './types.ts'
+export type { Effect as ReplacementEffect, Input as ReplacementInput, Intent, Mark } from './types.ts'

@@ -14,7 +14,7 @@ import { hasBit } from '../ledger/bits.ts'
 import { hasFailed } from '../ledger/stages.ts'
 import type { LedgerValue, Permit } from '../ledger/value.ts'
 import { next, type Wanted } from './target.ts'
-import type { Effect, Input, Intent, Outcome, ReleaseIntent, ReplaceIntent } from './types.ts'
+import type { Effect, Input, Intent, Mark, Outcome, ReleaseIntent, ReplaceIntent } from './types.ts'
 
 /** A re-read of the permit is good for this long: the flip begins within it or the register is asked again. */
 export const ACT_WITHIN = millis(5_000)
@@ -58,6 +58,8 @@ export interface ReplacementInit {
   readonly current: Digest | null
   /** What was on disk at start. */
   readonly intent: Intent | null
+  /** Of the slot that runs, at start. */
+  readonly mark?: Mark | null
   readonly random: Random
 }
 
@@ -90,6 +92,9 @@ export function createReplacement(init: ReplacementInit): Replacement {
   let current = init.current
   let ledger: LedgerValue | null = null
   let plan: Statement<Plan> | undefined
+  /** The plan that the permit was granted under, once the ledger names another. */
+  let bound: Statement<Plan> | undefined
+  let mark: Mark | null = init.mark ?? null
   let health: { state: Health; reason: string } = { state: 'unknown', reason: 'no check has run yet' }
   /** The intent that is not on disk yet: until it is, nothing else moves. `again`: when to try once more after the disk refused. */
   let saving: { intent: Intent; again: Millis | null } | null = null
@@ -119,6 +124,9 @@ export function createReplacement(init: ReplacementInit): Replacement {
     saving = { intent, again: null }
     effects.push({ type: 'persist-intent', intent })
   }
+  /** What the plan that the permit is of says about health and time. */
+  const terms = (intent: ReplaceIntent): Plan | undefined =>
+    plan?.id === intent.plan ? plan.body : bound?.id === intent.plan ? bound.body : undefined
   const held = (value: LedgerValue, intent: Intent): Permit | undefined =>
     value.permits.find(permit => permit.node === node && permit.token === intent.token)
 
@@ -127,7 +135,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
   /** Looks at the ledger and takes up what it wants of this node; only while nothing is bound. */
   const orient = (now: Millis): void => {
     if (ledger === null) return
-    const move = next({ now, node, layer, current, value: ledger, plan })
+    const move = next({ now, node, layer, current, value: ledger, plan, mark })
     switch (move.type) {
       case 'nothing':
         rest()
@@ -184,9 +192,9 @@ export function createReplacement(init: ReplacementInit): Replacement {
   const ask = (now: Millis): void => {
     if (stage.at !== 'asking' || ledger === null) return
     stage = { ...stage, again: null }
-    const move = next({ now, node, layer, current, value: ledger, plan })
+    const move = next({ now, node, layer, current, value: ledger, plan, mark })
     if (move.type !== 'replace' || !move.wanted.open || move.wanted.plan !== stage.wanted.plan) return orient(now)
-    effects.push({ type: 'ask-permit' })
+    effects.push({ type: 'ask-permit', renew: move.wanted.kind === 'renew' })
   }
 
   const askReady = (wanted: Wanted): void => {
@@ -249,13 +257,14 @@ export function createReplacement(init: ReplacementInit): Replacement {
     const { intent, flippedAt, healthySince, confirm } = stage
     if (ledger?.phase === 'reversing' && intent.kind === 'replace') return revert(intent, 'the rollout is being undone')
     // A plan that is not at hand yet (we have just restarted) is fetched by the daemon; until then nothing is judged.
-    if (plan === undefined || plan.id !== intent.plan) return
-    if (now - flippedAt >= plan.body.deadline) {
+    const body = terms(intent)
+    if (body === undefined) return
+    if (now - flippedAt >= body.deadline) {
       if (intent.kind === 'replace')
-        return revert(intent, `not healthy within ${plan.body.deadline / 1000} s: ${health.reason}`)
-      // Going back is the last resort: there is nothing further back. The permit is kept until the node is healthy.
+        return revert(intent, `not healthy within ${body.deadline / 1000} s: ${health.reason}`)
+      // Going back is the last resort, and so is its own image afresh: there is nothing further back. The permit is kept until the node is healthy.
     }
-    if (healthySince === null || now - healthySince < plan.body.minHealthy) return
+    if (healthySince === null || now - healthySince < body.minHealthy) return
     if (confirm === 'not-yet' || (confirm !== 'asked' && now >= confirm)) {
       stage = { ...stage, confirm: 'asked' }
       effects.push({ type: 'confirm' })
@@ -276,7 +285,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
   /** Flipped back: the permit goes back when the old image is healthy, at the latest after the deadline. */
   const recover = (now: Millis): void => {
     if (stage.at !== 'recovering') return
-    const patience = plan?.id === stage.intent.plan ? plan.body.deadline : 0
+    const patience = terms(stage.intent)?.deadline ?? 0
     if (health.state === 'passing' || now - stage.since >= patience)
       release(stage.intent, 'rolledback', stage.intent.failure ?? 'it was flipped back')
   }
@@ -312,7 +321,8 @@ export function createReplacement(init: ReplacementInit): Replacement {
     }
     if (intent.failure !== null)
       return current === intent.from ? beginRecovery(now, intent) : revert(intent, intent.failure)
-    if (current === intent.to) return verify(now, intent)
+    // What a renewal puts in place has the same name; only that the slot is not marked any more shows that it was done.
+    if (current === intent.to && !(intent.from === intent.to && mark !== null)) return verify(now, intent)
     drain(intent)
   }
 
@@ -374,6 +384,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
       case 'ledger':
         ledger = input.value
         plan = input.plan
+        bound = input.bound
         if (stage.at === 'resuming' && stage.again === null) {
           stage = { ...stage, again: now }
           return due(now)
@@ -389,6 +400,11 @@ export function createReplacement(init: ReplacementInit): Replacement {
           return tellUnwell()
         }
         return judge(now)
+      case 'marked':
+        mark = input.mark
+        if (stage.at === 'idle' || stage.at === 'staging' || stage.at === 'readying' || stage.at === 'asking')
+          orient(now)
+        return
       case 'staged':
         if (stage.at === 'staging' && stage.wanted.image === input.image) return askReady(stage.wanted)
         if (stage.at === 'installing' && stage.image === input.image)
@@ -534,7 +550,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
   const notAnyMore = (now: Millis, intent: ReplaceIntent, value: LedgerValue): string | undefined => {
     if (value.plan !== intent.plan) return `generation ${value.generation} has begun before it went down`
     if (value.phase === 'aborted') return 'the rollout was aborted before it went down'
-    if (intent.kind === 'revert') return undefined
+    if (intent.kind !== 'replace') return undefined
     if (value.phase === 'reversing') return 'the rollout is being undone'
     if (plan === undefined || plan.id !== intent.plan) return undefined
     if (hasFailed(value, plan.body)) return 'the rollout has reached its failure limit'
@@ -573,15 +589,16 @@ export function createReplacement(init: ReplacementInit): Replacement {
       case 'binding':
         return null
       case 'verifying': {
-        if (plan === undefined || plan.id !== stage.intent.plan) return null
-        const times = [stage.flippedAt + plan.body.deadline]
-        if (stage.healthySince !== null) times.push(stage.healthySince + plan.body.minHealthy)
+        const body = terms(stage.intent)
+        if (body === undefined) return null
+        const times = [stage.flippedAt + body.deadline]
+        if (stage.healthySince !== null) times.push(stage.healthySince + body.minHealthy)
         if (typeof stage.confirm === 'number') times.push(stage.confirm)
         const ahead = times.filter(at => at > now)
         return ahead.length === 0 ? null : millis(Math.min(...ahead))
       }
       case 'recovering':
-        return millis(stage.since + (plan?.id === stage.intent.plan ? plan.body.deadline : 0))
+        return millis(stage.since + (terms(stage.intent)?.deadline ?? 0))
       default:
         return stage.again
     }

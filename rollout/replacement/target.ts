@@ -3,6 +3,7 @@ import { hasBit } from '../ledger/bits.ts'
 import { zoneIn } from '../ledger/budget.ts'
 import { reach, stagesOf } from '../ledger/stages.ts'
 import type { LedgerValue, PermitKind } from '../ledger/value.ts'
+import type { Mark } from './types.ts'
 
 /** What the ledger wants of this node's layer, and whether it may ask for a permit now. */
 export interface Wanted {
@@ -38,16 +39,20 @@ export interface Situation {
   readonly current: Digest | null
   readonly value: LedgerValue
   readonly plan: Statement<Plan> | undefined
+  readonly mark: Mark | null
 }
 
 const nothing = (reason: string): Move => ({ type: 'nothing', reason })
 
 /** What this node should do about the ledger as it last heard of it. Pure; the whole of `explain` hangs on its sentences. */
 export function next(situation: Situation): Move {
-  const { now, node, layer, current, value, plan } = situation
+  const { now, node, layer, current, value, plan, mark } = situation
   if (value.phase === 'idle' || value.plan === null) return nothing('its group has had no plan yet')
   if (plan === undefined || plan.id !== value.plan)
     return nothing(`plan ${value.generation} has not reached this node yet`)
+  const between = value.phase === 'done' || value.phase === 'rolled-back'
+  if (between && mark?.due === true && current !== null && !value.fenced.includes(node))
+    return renewal(plan, current, mark)
   if (plan.body.layer !== layer) return nothing(`plan ${value.generation} is for layer ${plan.body.layer}`)
   if (value.fenced.includes(node)) return nothing('it was written off; it has to join again as a new node')
   const index = plan.body.roster.indexOf(node)
@@ -79,7 +84,7 @@ export function next(situation: Situation): Move {
       )
     }
     if (hasBit(value.ok, index)) return nothing(`it has done its part of generation ${body.generation}`)
-    if (current === body.image) return { type: 'already' }
+    if (current === body.image && mark === null) return { type: 'already' }
     return { type: 'replace', wanted: wanted(plan, body.image, body.version, 'replace', gate(plan.body, index)) }
   }
 
@@ -92,11 +97,25 @@ export function next(situation: Situation): Move {
     return { type: 'replace', wanted: wanted(plan, previous, previous.slice(0, 12), 'revert', undefined) }
   }
 
+  /** The image that it runs, afresh: what a marked node needs when no generation is under way. */
+  function renewal(plan: Statement<Plan>, image: Digest, { reason }: Mark): Move {
+    if (!plan.body.roster.includes(node))
+      return nothing(
+        `it is marked (${reason}), and plan ${plan.body.generation}, whose budget counts, does not name it`,
+      )
+    const shut = closed(plan.body)
+    return { type: 'replace', wanted: wanted(plan, image, `${image.slice(0, 12)}, which it runs,`, 'renew', shut) }
+  }
+
   /** What keeps this node from going forward whatever the budget is: an earlier stage, a soak, or a window that is closed. */
   function gate(body: Plan, index: number): Gate | undefined {
     if (phase === 'soaking' && value.phase !== 'paused')
       return { reason: `${value.reason}, until ${new Date(value.soakUntil).toISOString()}`, opens: null }
     if (index >= reach(value, body)) return { reason: laterStage(body, index), opens: null }
+    return closed(body)
+  }
+
+  function closed(body: Plan): Gate | undefined {
     const window = windowsAt(body.windows, now)
     if (window.open) return undefined
     if (window.opens === null) return { reason: 'its maintenance window never opens', opens: null }

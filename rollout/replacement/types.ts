@@ -29,13 +29,28 @@ export interface ReleaseIntent {
   readonly reason: string
 }
 
+/** Why what this node runs is not what its image says, or not for much longer: it is to be put in place afresh. */
+export interface Mark {
+  readonly reason: string
+  /** False for a hotfix whose time is not over: a rollout replaces it like any other, and nobody asks for one. */
+  readonly due: boolean
+}
+
 /** See the ledger's action `release`. */
 export type Outcome = 'ok' | 'rolledback' | 'skipped'
 
 export type Input =
   | { readonly type: 'wake' }
   /** The ledger as last heard of, with the plan that it names when we have it. A hint: it starts things, and never grants. */
-  | { readonly type: 'ledger'; readonly value: LedgerValue; readonly plan: Statement<Plan> | undefined }
+  | {
+      readonly type: 'ledger'
+      readonly value: LedgerValue
+      readonly plan: Statement<Plan> | undefined
+      /** The plan under whose terms this node is bound, where the ledger names another by now. */
+      readonly bound?: Statement<Plan> | undefined
+    }
+  /** The slot that runs is marked, or, null, not any more. */
+  | { readonly type: 'marked'; readonly mark: Mark | null }
   | { readonly type: 'staged'; readonly image: Digest }
   | { readonly type: 'stage-failed'; readonly image: Digest; readonly reason: string }
   /** The `ready` hook's word. `busy`: ask again later (exit 75). */
@@ -66,7 +81,7 @@ export type Effect =
   /** Fetch, verify and unpack into the slot that is not current. Holds nothing; may take as long as it takes. */
   | { readonly type: 'stage'; readonly image: Digest }
   | { readonly type: 'ask-ready'; readonly image: Digest }
-  | { readonly type: 'ask-permit' }
+  | { readonly type: 'ask-permit'; readonly renew: boolean }
   /** fsync before answering `intent-persisted`; null forgets it, and is not answered. */
   | { readonly type: 'persist-intent'; readonly intent: Intent | null }
   | { readonly type: 'drain'; readonly image: Digest }

@@ -62,3 +62,34 @@ test('why goes from effect to cause', async () => {
     /^alpha, layer app\n {2}shop:v2 runs .*entry 3.*\n {2}because permit 4.*\n {2}because plan 1 \(by abababababab\)/,
   )
 })
+
+test('what an operator says of a node is signed, and says until when', async () => {
+  const began = Date.now()
+  await ctl.json('taint', 'beta', '--reason', 'incident')
+  await ctl.json('hotfix', 'start', 'beta', '--layer', 'app', '--ttl', '4h', '--reason', 'ticket 812')
+  await ctl.json('hotfix', 'clear', 'beta', '--layer', 'app')
+  const beta = fake.members.find(({ name }) => name === 'beta')!.id
+  expect(fake.marks).toMatchObject([
+    { node: beta, layer: null, act: 'taint', until: 0, reason: 'incident' },
+    { node: beta, layer: 'app', act: 'hotfix', reason: 'ticket 812' },
+    { node: beta, layer: 'app', act: 'clear', reason: '' },
+  ])
+  expect(fake.marks[1]!.until - began).toBeGreaterThanOrEqual(4 * 3_600_000)
+  expect(await ctl.run(['hotfix', 'start', 'beta', '--layer', 'app', '--reason', 'x'])).toMatchObject({ code: 2 })
+})
+
+test('drift names what differs and exits with 1, and with 0 once nothing does', async () => {
+  const { code, stdout } = await ctl.run(['drift'])
+  expect(code).toBe(1)
+  expect(stdout).toMatch(
+    /alpha, layer app: shop:v1.*\n {2}differs in 1 place: 3 files, 2.0 KiB.*\n {4}content +lib\/prices.js\n.*ticket 812/,
+  )
+  expect((await ctl.run(['drift', '--scan'])).code).toBe(0)
+})
+
+test('hotfixes are a table, with those whose node does not answer', async () => {
+  const { stdout } = await ctl.run(['hotfix', 'list'])
+  expect(stdout).toMatch(
+    /NODE +LAYER +SINCE +UNTIL +BY +REASON\nalpha +app .*cdcdcdcdcdcd +ticket 812\nbeta has one and does not answer/,
+  )
+})

@@ -23,6 +23,7 @@ function draft(size: number, change: Partial<RolloutDraft> = {}): RolloutDraft {
       node,
       name: `n${at}`,
       zone: `z${at % 3}`,
+      taint: [],
       digest: null,
       version: null,
     })),

@@ -22,6 +22,7 @@ const COMMANDS = [
     name => `rollout ${name}`,
   ),
   ...['node write-off', 'ledger show', 'policy show', 'key new', 'key show'],
+  ...['taint', 'drift', 'hotfix start', 'hotfix extend', 'hotfix clear', 'hotfix list'],
   ...['audit list', 'audit verify', 'audit export', 'why'],
 ]
 

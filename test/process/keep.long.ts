@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -10,6 +10,7 @@ import {
   type FleetId,
   generateKeyPair,
   type KeyPair,
+  type MemberView,
   type Millis,
   NO_GATES,
   type NodeId,
@@ -189,6 +190,124 @@ describe('the audit log', () => {
       const { entries } = await audit(daemons[1]!, '--kind', 'log-conflict')
       return entries.some(({ text }) => /does not fit what it signed before/.test(text))
     })
+  }, 90_000)
+})
+
+const slotOf = (daemon: Daemon): string => {
+  const folder = join(daemon.dir, 'layers/app')
+  const { current } = JSON.parse(readFileSync(join(folder, 'slots.json'), 'utf8')) as { current: string }
+  return join(folder, 'slots', current)
+}
+const taintOf = async (name: string): Promise<readonly string[]> => {
+  const { members } = await daemons[0]!.json<{ members: MemberView[] }>('members')
+  return members.find(member => member.name === name)!.taint
+}
+const marks = async (daemon: Daemon): Promise<string[]> =>
+  (await audit(daemon)).entries
+    .filter(({ kind }) => ['taint', 'drift', 'hotfix'].includes(kind))
+    .map(({ kind, detail }) => `${kind} ${detail.why} ${detail.state}`)
+
+describe('what runs', () => {
+  test('is compared with its image: what was changed by hand taints the node, which puts its image in place afresh', async () => {
+    const n1 = daemons[1]!
+    const slot = slotOf(n1)
+    expect((await daemons[0]!.ctl('drift', 'n1', '--scan')).stdout).toMatch(/is its image: 1 file/)
+    shop.forget()
+    chmodSync(join(slot, 'version'), 0o644)
+    writeFileSync(join(slot, 'version'), 'by hand')
+    const { code, stdout } = await daemons[0]!.ctl('drift', 'n1', '--scan')
+    expect({ code, stdout }).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/content +version\n.*marked \(drift\)/),
+    })
+    await eventually(
+      'its image to be in place afresh',
+      async () => slotOf(n1) !== slot && (await taintOf('n1')).length === 0,
+    )
+    expect(readFileSync(join(slotOf(n1), 'version'), 'utf8')).not.toBe('by hand')
+    expect((await daemons[0]!.ctl('drift', 'n1', '--scan')).code).toBe(0)
+    expect((await marks(n1)).slice(-2)).toEqual(['drift drift on', 'drift drift over'])
+    await eventually('it to have given its permit back', () => shop.disruptions().length === 1)
+    expect(shop.disruptions().map(({ name }) => name)).toEqual(['n1'])
+  }, 90_000)
+
+  test('is replaced when an operator says that it is tainted, and only an operator can', async () => {
+    const n2 = daemons[2]!
+    const slot = slotOf(n2)
+    const other = join(shop.box.dir, 'other.key')
+    await daemons[0]!.ctl('key', 'new', '--key', other)
+    const forged = await daemons[0]!.ctl('--key', other, 'taint', 'n2', '--reason', 'x')
+    expect({ code: forged.code, stderr: forged.stderr }).toMatchObject({
+      code: 5,
+      stderr: expect.stringMatching(/no operator/),
+    })
+    expect((await daemons[0]!.ctl('taint', 'n2', '--reason', 'logged in during the incident')).code).toBe(0)
+    await eventually(
+      'its image to be in place afresh',
+      async () => slotOf(n2) !== slot && (await taintOf('n2')).length === 0,
+    )
+    const told = (await audit(n2, '--kind', 'taint')).entries
+    expect(told.at(-2)).toMatchObject({
+      text: 'logged in during the incident',
+      by: expect.stringMatching(/^[0-9a-f]{64}$/),
+    })
+    const { causes } = await daemons[0]!.json<Why>('why', 'n2')
+    expect(causes.map(({ layer }) => layer)).toEqual(['app'])
+  }, 90_000)
+
+  test('is open for a hotfix until its time is over, and then clean again by itself', async () => {
+    const n3 = daemons[3]!
+    const slot = slotOf(n3)
+    const fix = (...args: string[]) => daemons[0]!.ctl('hotfix', ...args)
+    expect((await fix('start', 'n3', '--layer', 'app', '--ttl', '1h', '--reason', 'ticket 812')).stdout).toMatch(
+      /is open/,
+    )
+    writeFileSync(join(slot, 'version'), 'by hand')
+    await eventually('it to be tainted', async () => (await taintOf('n3')).join() === 'hotfix')
+    expect((await daemons[0]!.ctl('drift', 'n3', '--scan')).stdout).toMatch(
+      /marked \(hotfix\).*ticket 812; to be replaced at/,
+    )
+    expect((await fix('list')).stdout).toMatch(/n3 +app .*ticket 812/)
+    expect((await daemons[0]!.ctl('members')).stdout).toMatch(/TAINT/)
+    expect((await fix('extend', 'n3', '--layer', 'app', '--ttl', '4s')).code).toBe(0)
+    expect(slotOf(n3)).toBe(slot)
+    await eventually(
+      'its image to be in place afresh',
+      async () => slotOf(n3) !== slot && (await taintOf('n3')).length === 0,
+    )
+    expect(readFileSync(join(slotOf(n3), 'version'), 'utf8')).not.toBe('by hand')
+    expect((await fix('list')).stdout).toMatch(/no node has a hotfix/)
+  }, 90_000)
+
+  test('goes first in the next rollout where it is tainted, and is replaced though it runs that image', async () => {
+    const { image } = await shop.status()
+    const hotfix = async (name: string): Promise<void> => {
+      const { code } = await daemons[0]!.ctl('hotfix', 'start', name, '--layer', 'app', '--ttl', '1h', '--reason', 'x')
+      expect(code).toBe(0)
+      await eventually('it to be tainted', async () => (await taintOf(name)).join() === 'hotfix')
+    }
+    const before = daemons.map(slotOf)
+    await hotfix('n2')
+    const [, version = ''] = image!.version.split(':')
+    expect((await shop.start(version)).code).toBe(0)
+    expect(daemons.map((daemon, at) => slotOf(daemon) === before[at])).toEqual([true, true, false, true])
+    await eventually('its taint to be over', async () => (await taintOf('n2')).length === 0)
+    await hotfix('n1')
+    expect((await shop.start(version === 'v1' ? 'v2' : 'v1')).code).toBe(0)
+    const tokens = await Promise.all(
+      daemons.map(async daemon => Number((await audit(daemon, '--kind', 'permit-taken')).entries.at(-1)!.detail.token)),
+    )
+    expect(tokens.indexOf(Math.min(...tokens))).toBe(1)
+  }, 120_000)
+
+  test('does not outlive its maximum age', async () => {
+    const slot = slotOf(daemons[1]!)
+    const app = { driver: 'process', command: ['sleep', '3600'], stopTimeout: '1s', maxAge: '10s' }
+    daemons[1] = await daemons[1]!.restart({ layers: { app } })
+    await eventually('its image to be in place afresh', () => slotOf(daemons[1]!) !== slot)
+    await eventually('it to tell so', async () =>
+      (await marks(daemons[1]!)).join().includes('taint age on,taint age over'),
+    )
   }, 90_000)
 })
 

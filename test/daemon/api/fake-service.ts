@@ -15,7 +15,9 @@ import {
   type Info,
   type InviteToken,
   isPublisher,
+  type KeptLayer,
   type Manifest,
+  type MarkOrder,
   type MemberView,
   type Millis,
   type Monitored,
@@ -23,6 +25,7 @@ import {
   nodeIdOf,
   type Order,
   open,
+  openMarkOrder,
   openOrder,
   openPlan,
   type Plan,
@@ -63,6 +66,8 @@ export interface Fake {
   dismissed: string[]
   /** What `monitor` tells at once; it then goes on until its caller is gone. */
   happened: Monitored[]
+  /** Orders about what nodes run. */
+  marks: MarkOrder[]
   /** The lines of its audit log. */
   log: string[]
   /** Thrown by the next call of anything, once. */
@@ -112,6 +117,26 @@ const IDLE: RolloutStatusView = {
   reason: '',
 }
 
+/** A layer that is open for a hotfix, and differs in one place. */
+const KEPT: KeptLayer = {
+  layer: 'app',
+  image: 'ab'.repeat(32) as Digest,
+  version: 'shop:v1',
+  since: 1_700_000_000_000 as Millis,
+  until: null,
+  marks: [
+    {
+      ...{ why: 'hotfix', reason: 'ticket 812', by: 'cd'.repeat(32) },
+      at: 1_700_000_000_000 as Millis,
+      due: 1_700_000_060_000 as Millis,
+    },
+  ],
+  compared: {
+    ...{ at: 1_700_000_000_000 as Millis, files: 3, bytes: 2048, total: 1, error: null },
+    differences: [{ path: 'lib/prices.js', what: 'content' }],
+  },
+}
+
 export function fakeService(): Fake {
   const id = nodeId()
   const listeners = new Set<() => void>()
@@ -134,6 +159,7 @@ export function fakeService(): Fake {
     addresses: ['/ip4/192.0.2.10/tcp/7946' as Address],
     api: ['unix:/run/fleetd.sock'],
     dataDir: '/var/lib/fleetd',
+    taint: [],
     pid: process.pid,
     startedAt: 1_700_000_000_000 as Millis,
   })
@@ -361,7 +387,14 @@ export function fakeService(): Fake {
         previous: null,
         phase: fake.status.phase,
         denied: fake.denied,
-        roster: roster.map(({ id: node, name, zone }) => ({ node, name, zone, digest: null, version: 'shop:v1' })),
+        roster: roster.map(({ id: node, name, zone, taint }) => ({
+          node,
+          name,
+          zone,
+          taint,
+          digest: null,
+          version: 'shop:v1',
+        })),
         excluded: fake.members
           .filter(candidate => candidate.status === 'failed')
           .map(({ id: node, name }) => ({ node, name, reason: 'it is failed' })),
@@ -439,6 +472,29 @@ export function fakeService(): Fake {
         progressAt: 1_700_000_000_000 as Millis,
       }
     },
+    async mark(statement) {
+      trip()
+      const { body } = openMarkOrder(demand(), statement, Date.now() as Millis)
+      fake.marks.push(body)
+      return { node: body.node, name: fake.members.find(member => member.id === body.node)!.name, layers: [KEPT] }
+    },
+    async kept() {
+      trip()
+      return { node: id, name: 'alpha', layers: [KEPT] }
+    },
+    async compare() {
+      trip()
+      return {
+        node: id,
+        name: 'alpha',
+        layers: [{ ...KEPT, marks: [], compared: { ...KEPT.compared!, differences: [], total: 0 } }],
+      }
+    },
+    async hotfixes() {
+      trip()
+      const hotfixes = KEPT.marks.map(mark => ({ node: id, name: 'alpha', layer: 'app', mark }))
+      return { hotfixes, silent: [{ node: id, name: 'beta' }] }
+    },
     async audit({ since = 0, limit = 50, kind }) {
       trip()
       const entries = fake.log
@@ -483,6 +539,7 @@ export function fakeService(): Fake {
     orders: [],
     status: IDLE,
     history: [],
+    marks: [],
     log: [],
     push(change) {
       fake.status = { ...fake.status, ...change }

@@ -38,12 +38,21 @@ describe("a layer's configuration", () => {
         },
       ],
       keep: 2,
+      drift: { every: 3_600_000, ignore: [] },
       stopTimeout: 10_000,
     })
   })
 
   it('needs no more than a driver and a command', () => {
     expect(parse(base)).toMatchObject({ keep: 1, checks: [], env: {}, stopTimeout: 10_000 })
+  })
+
+  it('says what the program may write to in its slot, and how old that may become', () => {
+    const given = { ...base, drift: { every: '15m', ignore: ['var/cache'] }, maxAge: '30d' }
+    expect(parse(given)).toMatchObject({ drift: { every: 900_000, ignore: ['var/cache'] }, maxAge: 30 * 86_400_000 })
+    for (const ignore of ['/etc', '../other', 'a//b', '.'])
+      expect(() => parse({ ...base, drift: { ignore: [ignore] } })).toThrow()
+    expect(() => parse({ ...base, maxAge: '3y' })).toThrow()
   })
 
   it.each([

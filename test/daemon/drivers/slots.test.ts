@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { unseal } from '../../../daemon/drivers/slot-tree.ts'
 import { createSlots, type Slots } from '../../../daemon/drivers/slots.ts'
+import type { Millis } from '../../../protocol/index.ts'
 import { image, type Lab, lab, never, textOf } from './support.ts'
 
 const content =
@@ -56,6 +57,31 @@ describe('slots', () => {
     await slots.fill(image('v1'), content('v1'), never)
     await slots.fill(image('v1'), () => Promise.reject(new Error('unpacked again')), never)
     expect(slots.find(image('v1'))).toBe('a')
+  })
+
+  it('take a marked slot for none that holds its image: that is unpacked afresh, and the mark goes with the flip', async () => {
+    const drift = { why: 'drift', reason: 'data (content)', by: '', at: 1 as Millis, due: 0 as Millis } as const
+    const slots = await open()
+    await install(slots, 'v1')
+    await slots.mark(marks => [...marks, drift])
+    const again = await open()
+    expect(again.current()).toMatchObject({ slot: 'a', marks: [drift] })
+    await again.fill(image('v1'), content('v1'), never)
+    expect(again.find(image('v1'))).toBe('b')
+    expect(again.current()).toMatchObject({ slot: 'a', marks: [drift] })
+    await again.use(image('v1'))
+    expect(again.current()).toMatchObject({ slot: 'b', marks: [], previous: image('v1') })
+    expect(again.current().since).toBeGreaterThan(0)
+  })
+
+  it('go back to a marked slot where no other holds the image, and find the mark still there', async () => {
+    const slots = await open()
+    await install(slots, 'v1')
+    await slots.mark(() => [{ why: 'manual', reason: 'x', by: '', at: 1 as Millis, due: 0 as Millis }])
+    await install(slots, 'v2')
+    expect(slots.current().marks).toEqual([])
+    await slots.use(image('v1'))
+    expect(slots.current()).toMatchObject({ slot: 'a', marks: [{ why: 'manual' }] })
   })
 
   it('fill an empty slot first, then the oldest that is neither current nor previous', async () => {

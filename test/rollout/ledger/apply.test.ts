@@ -89,6 +89,46 @@ describe('start', () => {
   })
 })
 
+describe('renew', () => {
+  const p = plan()
+  const renew = (node = a): Action => ({ ...grant(node), renew: true }) as Action
+  const done = NODES.slice(0, 5).reduce(
+    (value, node) => applied(value, p, { type: 'already', node, now: NOW }),
+    applied(first, p, start(p)),
+  )
+
+  test('a marked node gets a permit when no generation is under way, within the budget', () => {
+    expect(done.phase).toBe('done')
+    expect(refused(done, p, grant(a))).toBe('phase')
+    const value = applied(done, p, renew(a), renew(b))
+    expect(value.permits.map(({ kind }) => kind)).toEqual(['renew', 'renew'])
+    expect(refused(value, p, renew(c))).toBe('budget')
+    expect(invariants(value)).toEqual([])
+  })
+
+  test('whatever comes of it, the generation stays what it was', () => {
+    for (const outcome of ['ok', 'rolledback', 'skipped'] as const) {
+      const value = applied(done, p, renew(a), release(a, 1, outcome))
+      expect({ ...value, version: 0, nextToken: 0 }).toEqual({ ...done, version: 0, nextToken: 0, progressAt: NOW })
+    }
+  })
+
+  test('within a generation a node has its turn instead', () => {
+    const rolling = applied(first, p, start(p))
+    expect(refused(rolling, p, renew(a))).toBe('phase')
+    expect(refused(applied(rolling, p, order('abort')), p, renew(a))).toBe('phase')
+  })
+
+  test('a plan may begin meanwhile, and is not done before the permit is back', () => {
+    const next = plan({ generation: 2, previous: p.body.image, image: image('v9') })
+    let value = applied(applied(done, p, renew(a)), next, start(next))
+    for (const node of NODES.slice(1, 5)) value = applied(value, next, { type: 'already', node, now: NOW })
+    expect(value.phase).toBe('rolling')
+    value = applied(value, next, release(a, 1), { type: 'already', node: a, now: NOW })
+    expect(value.phase).toBe('done')
+  })
+})
+
 describe('grant', () => {
   const p = plan()
   const rolling = applied(first, p, start(p))

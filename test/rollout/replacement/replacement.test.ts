@@ -77,3 +77,64 @@ test('the checker sees a host that goes down without a permit', () => {
   expect(world.violations.some(violation => violation.startsWith('I1'))).toBe(true)
   expect(world.violations.some(violation => violation.startsWith('I2'))).toBe(true)
 })
+
+const drift = { reason: 'drift: index.html (content)', due: true }
+const settled = (seed: number, faults = QUIET) => {
+  const world = createWorld(5, seed, { healthy: () => true, faults: QUIET, initial: v1 })
+  world.submit(planFor(world, { image: v2, maxUnavailable: 1 }))
+  expect(world.run(() => world.value.phase === 'done' && world.value.permits.length === 0, 900)).toBe(true)
+  world.setFaults(faults)
+  return world
+}
+
+test('marked nodes put their own image in place afresh when no generation is under way, at most K at a time', () => {
+  const world = settled(11)
+  for (const host of world.hosts.slice(1)) world.mark(host, drift)
+  expect(world.run(() => world.hosts.every(host => host.mark === null) && world.value.permits.length === 0, 900)).toBe(
+    true,
+  )
+  expect(world.hosts.map(host => host.flips)).toEqual([1, 2, 2, 2, 2])
+  expect(world.hosts.map(host => host.current)).toEqual(world.hosts.map(() => v2))
+  expect(world.maxDisrupted).toBe(1)
+  expect(world.value).toMatchObject({ phase: 'done', generation: 1 })
+  expect(world.violations).toEqual([])
+})
+
+test('a mark that is not due asks for nothing, and the next plan replaces the node although it runs the image already', () => {
+  const world = settled(12)
+  world.mark(world.hosts[2]!, { reason: 'hotfix: by hand', due: false })
+  expect(world.run(() => world.hosts[2]!.mark === null, 120)).toBe(false)
+  world.submit(planFor(world, { image: v2, maxUnavailable: 1 }))
+  expect(world.run(() => world.value.phase === 'done', 900)).toBe(true)
+  expect(world.hosts.map(host => host.flips)).toEqual([1, 1, 2, 1, 1])
+  expect(world.violations).toEqual([])
+})
+
+test('a plan that begins while a marked node is renewed waits for it, and its terms still hold', () => {
+  const world = settled(13)
+  world.mark(world.hosts[1]!, drift)
+  expect(world.run(() => world.hosts[1]!.machine.view().stage === 'verifying', 300)).toBe(true)
+  world.submit(planFor(world, { image: v1, maxUnavailable: 1 }))
+  expect(world.run(() => world.value.phase === 'done', 900)).toBe(true)
+  expect(world.hosts.map(host => host.current)).toEqual(world.hosts.map(() => v1))
+  expect(world.maxDisrupted).toBe(1)
+  expect(world.violations).toEqual([])
+})
+
+test('a hundred rough schedules with marks end with every node renewed, and never have more than K disrupted', () => {
+  for (let seed = 0; seed < 100; seed++) {
+    const world = settled(5_000 + seed, ROUGH)
+    for (const host of world.hosts)
+      if ((seed + host.flips + world.hosts.indexOf(host)) % 2 === 0) world.mark(host, drift)
+    if (seed % 4 === 0) world.run(() => world.hosts.some(host => host.machine.view().stage === 'draining'), 60)
+    if (seed % 4 === 0) world.submit(planFor(world, { image: v1, maxUnavailable: 1, maxFailed: 9 }))
+    world.run(() => world.hosts.every(host => host.mark === null), 300)
+    world.setFaults(QUIET)
+    const over = () => world.value.phase === 'done' && world.value.permits.length === 0
+    expect(
+      world.run(() => world.hosts.every(host => host.mark === null) && over(), 3_000),
+      `seed ${seed}`,
+    ).toBe(true)
+    expect(world.violations, `seed ${seed}`).toEqual([])
+  }
+})

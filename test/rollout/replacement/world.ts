@@ -23,6 +23,7 @@ import {
   type Intent,
   isRefusal,
   type LedgerValue,
+  type Mark,
   type Replacement,
   type ReplacementEffect,
   type ReplacementInput,
@@ -40,6 +41,10 @@ export interface Host {
   machine: Replacement
   current: Digest | null
   intent: Intent | null
+  /** Why its slot is to be put in place afresh; a flip ends it, and it outlives the daemon. */
+  mark: Mark | null
+  /** Flips that took place. */
+  flips: number
   /** In service: not drained, not between images. */
   up: boolean
   /** Under a permit's cover and not yet back: what I1 counts. */
@@ -64,6 +69,7 @@ export interface World {
   readonly violations: string[]
   now: Millis
   submit(plan: Statement<Plan>): void
+  mark(host: Host, mark: Mark): void
   act(action: Action): ReturnType<typeof apply>
   /** Runs until `done`, at most so many virtual seconds. True when it came to be. */
   run(done: () => boolean, seconds: number): boolean
@@ -81,6 +87,7 @@ export function createWorld(
   const queue: { at: number; order: number; run: () => void }[] = []
   let order = 0
   let plan: Statement<Plan> | undefined
+  const plans = new Map<Digest, Statement<Plan>>()
   const after = (ms: number, run: () => void): void => {
     queue.push({ at: world.now + ms, order: order++, run })
   }
@@ -91,6 +98,8 @@ export function createWorld(
       machine: undefined as never,
       current: options.initial,
       intent: null,
+      mark: null,
+      flips: 0,
       up: true,
       disrupted: false,
       alive: true,
@@ -109,8 +118,13 @@ export function createWorld(
     },
     submit(next) {
       plan = next
+      plans.set(next.id, next)
       const result = world.act({ type: 'start', plan: next, now: world.now })
       if (isRefusal(result)) throw new Error(result.reason)
+    },
+    mark(host, mark) {
+      host.mark = mark
+      if (host.alive) input(host, { type: 'marked', mark })
     },
     act(action) {
       const result = apply(world.value, action, action.type === 'start' ? action.plan.body : plan?.body)
@@ -146,8 +160,11 @@ export function createWorld(
   }
 
   const observe = (host: Host): void => {
-    if (host.alive) input(host, { type: 'ledger', value: world.value, plan })
+    if (host.alive) input(host, { type: 'ledger', value: world.value, plan, bound: boundOf(host) })
   }
+
+  const boundOf = (host: Host): Statement<Plan> | undefined =>
+    host.intent?.act === 'replace' ? plans.get(host.intent.plan) : undefined
 
   const input = (host: Host, next: ReplacementInput): void => {
     for (const effect of host.machine.step(world.now, next)) perform(host, effect)
@@ -180,7 +197,10 @@ export function createWorld(
       case 'ask-permit':
         return later(random.int(100), () => {
           if (!reachable()) return { type: 'not-granted', refusal: 'no-quorum', reason: 'no quorum' }
-          const result = world.act({ type: 'grant', node: host.node, zone: 'z', unavailable: [], now: world.now })
+          const renew = effect.renew ? ({ renew: true } as const) : {}
+          const result = world.act({
+            ...{ type: 'grant', node: host.node, zone: 'z', unavailable: [], ...renew, now: world.now },
+          })
           const permit = world.value.permits.find(held => held.node === host.node)
           if (permit === undefined)
             return { type: 'not-granted', refusal: isRefusal(result) ? result : 'no-quorum', reason: 'refused' }
@@ -206,6 +226,9 @@ export function createWorld(
           if (random.float() < faults.flipFails)
             return { type: 'flip-failed', image: effect.image, late: false, reason: 'the flip failed' }
           host.current = effect.image
+          host.flips += 1
+          host.mark = null
+          input(host, { type: 'marked', mark: null })
           host.up = options.healthy(effect.image, hosts.indexOf(host))
           later(200, () => ({
             type: 'health',
@@ -253,6 +276,7 @@ export function createWorld(
       layer: 'app',
       current: host.current,
       intent: host.intent,
+      mark: host.mark,
       random: seededRandom(random.int(2 ** 30)),
     })
     input(host, {

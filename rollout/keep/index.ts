@@ -1,0 +1,1 @@
+export { markOf, nextDue, type SlotMark, slotMarkSchema, taintsOf, tooOldAt, withMark } from './marks.ts'
