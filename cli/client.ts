@@ -1,6 +1,6 @@
 import { type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http'
 import { connect } from 'node:net'
-import type { Call, PlainName, Problem, Result, StreamName, Update } from '../protocol/api/index.ts'
+import type { Call, DownloadName, PlainName, Problem, Result, StreamName, Update } from '../protocol/api/index.ts'
 import { type ErrorCode, FleetError } from '../protocol/errors.ts'
 import { eventsOf } from './events.ts'
 
@@ -12,6 +12,11 @@ export interface Client {
   stream<N extends FiniteName>(name: N, input: Call<N>, onUpdate: (update: Update<N>) => void): Promise<Result<N>>
   /** What a stream tells, for as long as the caller reads on and the daemon is there. */
   updates<N extends StreamName>(name: N, input: Call<N>): AsyncGenerator<Update<N>>
+  /** Bytes, `size` of them. Reading throws `unavailable` when the daemon does not send them all. */
+  download<N extends DownloadName>(
+    name: N,
+    input: Call<N>,
+  ): Promise<{ readonly size: number; readonly bytes: AsyncIterable<Uint8Array> }>
 }
 
 /** Streams that end by themselves, with a result. */
@@ -82,6 +87,30 @@ export function createClient({ address, timeout, signal }: ClientInit): Client {
     async *updates<N extends StreamName>(name: N, input: Call<N>) {
       for await (const { event, value } of events(name, input)) if (event === 'update') yield value as Update<N>
     },
+    async download(name, input) {
+      const response = await ask(name, input as Parts, undefined)
+      if (response.statusCode !== 200)
+        throw problemError(jsonOf(await textOf(response, address), address), response, address)
+      const size = Number(response.headers['content-length'])
+      return { size, bytes: bytesOf(response, size) }
+    },
+  }
+
+  async function* bytesOf(response: IncomingMessage, size: number): AsyncGenerator<Uint8Array> {
+    let received = 0
+    try {
+      for await (const piece of response as AsyncIterable<Buffer>) {
+        received += piece.byteLength
+        yield piece
+      }
+    } catch (error) {
+      if (signal.aborted) throw error
+    }
+    if (received < size)
+      throw new FleetError(
+        'unavailable',
+        `the daemon at ${address} stopped after ${received} of ${size} bytes; its log says why`,
+      )
   }
 
   async function* events(name: string, input: Parts): AsyncGenerator<{ event: string; value: unknown }> {

@@ -87,7 +87,9 @@ export interface Fleetd {
   readonly dataDir: DataDir
   readonly trust: Trust
   readonly network: Network
+  readonly store: ImageStore
   readonly images: Images
+  readonly pushes: Pushes
   readonly retention: Retention
   readonly ledgers: Ledgers
   readonly groups: Groups
@@ -561,7 +563,9 @@ export async function startFleetd(
     dataDir,
     trust,
     network,
+    store,
     images,
+    pushes,
     retention,
     ledgers,
     groups,

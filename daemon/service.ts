@@ -313,6 +313,15 @@ export function createService(fleetd: Fleetd): FleetService {
       const result = await images.verify(image.digest, signal, done => progress({ done, total: image.manifest.size }))
       return { digest: image.digest, chunks: result.chunks, missing: result.missing.length, damaged: result.bad }
     },
+    async exportImage(reference, options) {
+      const { exportImage } = await import('./bundles/index.ts')
+      const since = options.since === undefined ? undefined : images.resolve(options.since)
+      return exportImage(fleetd, images.resolve(reference), { since, withPlan: options.withPlan })
+    },
+    async importImage(path, progress, signal) {
+      const { importImage } = await import('./bundles/index.ts')
+      return importImage(fleetd, path, { signal, onProgress: progress })
+    },
     async pinImage(reference, pinned) {
       const image = images.resolve(reference)
       await retention.pin(image.digest, pinned)

@@ -1,5 +1,7 @@
+import { run as imageExport } from '../actions/image-export.ts'
 import { run as imageFetch } from '../actions/image-fetch.ts'
 import { run as imageGc } from '../actions/image-gc.ts'
+import { run as imageImport } from '../actions/image-import.ts'
 import { run as imageInspect } from '../actions/image-inspect.ts'
 import { run as imageList } from '../actions/image-list.ts'
 import { run as imagePeers } from '../actions/image-peers.ts'
@@ -56,6 +58,25 @@ export const IMAGE: Group = {
       example: `fleetctl image verify shop:v1
     exits with 1 when a chunk is damaged or missing`,
       load: async () => imageVerify,
+    },
+    {
+      usage: 'export <image>',
+      summary: 'write an image to one file, signed as it is, for a host that no network reaches',
+      flags: [
+        { flags: '-o, --output <file>', help: 'where to; - is standard output', required: true },
+        { flags: '--since <image>', help: 'leave out what this image has too: whoever imports has it' },
+        { flags: '--with-plan', help: 'take along the newest signed plans that bring the image' },
+      ],
+      example: `fleetctl image export shop:v2 --since shop:v1 --with-plan -o /media/stick/shop-v2.bundle
+    the policies of the fleet come along; the host needs a certificate of the same fleet`,
+      load: async () => imageExport,
+    },
+    {
+      usage: 'import <file>',
+      summary: "bring in the image of a bundle at a path on the daemon's host, and give it to the peers there",
+      example: `fleetctl image import /media/stick/shop-v2.bundle
+    cut off, it goes on where it was the next time; a plan that came along is begun when it is for this group`,
+      load: async () => imageImport,
     },
     {
       usage: 'pin <image>',

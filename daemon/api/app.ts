@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import * as z from 'zod'
 import {
   check,
+  type DownloadName,
   FleetError,
   HTTP_STATUS,
   type PlainName,
@@ -15,8 +16,9 @@ import {
   toProblem,
 } from '../../protocol/index.ts'
 import type { ApiInit } from './api.ts'
+import { sendDownload } from './download.ts'
 import { openapi } from './openapi.ts'
-import { type Answers, answersOf, type Streams, streamsOf } from './routes.ts'
+import { type Answers, answersOf, type Downloads, downloadsOf, type Streams, streamsOf } from './routes.ts'
 import { serveStream } from './stream.ts'
 
 const MAX_BODY = 16 * 1024
@@ -50,6 +52,9 @@ export async function createApp({ service, log, metrics }: ApiInit): Promise<App
   for (const name of Object.keys(answers) as PlainName[]) serveAnswer(app, name, answers)
   const streams: Streams = streamsOf(service)
   for (const name of Object.keys(streams) as StreamName[]) serveStreamAt(app, name, streams)
+
+  const downloads: Downloads = downloadsOf(service)
+  for (const name of Object.keys(downloads) as DownloadName[]) serveDownload(app, name, downloads, log)
 
   app.get('/healthz', () => ({ ok: true }))
   app.get('/readyz', async (_request, reply) => {
@@ -94,6 +99,19 @@ function resumed({ resume }: Route, request: FastifyRequest): Pick<FastifyReques
   const { params, query, body } = request
   if (resume === undefined || last === undefined) return request
   return { params, query: { ...(query as object), [resume]: last }, body }
+}
+
+function serveDownload<N extends DownloadName>(app: FastifyInstance, name: N, downloads: Downloads, log: Logger): void {
+  const route: Route = ROUTES[name]
+  app.route({
+    ...place(name, route),
+    handler: async (request, reply) => {
+      const signal = goneSignal(reply)
+      const download = await downloads[name](receive(route, request) as never, signal)
+      reply.hijack()
+      await sendDownload(reply.raw, download, signal, log)
+    },
+  })
 }
 
 function place(name: string, route: Route): { method: 'GET' | 'POST'; url: string; bodyLimit: number } {

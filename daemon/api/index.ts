@@ -3,4 +3,4 @@
 export { type Api, type ApiInit, createApi } from './api.ts'
 export { assertNotFromAPage } from './guard.ts'
 export { listen } from './listen.ts'
-export type { FleetService } from './service.ts'
+export type { Download, FleetService } from './service.ts'

@@ -20,7 +20,12 @@ export function openapi(version: string): Json {
 }
 
 function operation(route: Route): Json {
-  const type = route.events === undefined ? 'application/json' : 'text/event-stream'
+  const type =
+    route.download === true
+      ? 'application/octet-stream'
+      : route.events === undefined
+        ? 'application/json'
+        : 'text/event-stream'
   const answer = route.result ?? route.events
   return {
     summary: route.summary,

@@ -1,4 +1,5 @@
 import {
+  type DownloadName,
   type PlainName,
   type PolicyView,
   type Received,
@@ -7,7 +8,7 @@ import {
   toDocument,
   type Update,
 } from '../../protocol/index.ts'
-import type { FleetService } from './service.ts'
+import type { Download, FleetService } from './service.ts'
 
 /** How each question that has one answer is put to the service. */
 export type Answers = {
@@ -21,6 +22,11 @@ export type Streams = {
     update: (update: Update<N>) => Promise<void>,
     signal: AbortSignal,
   ) => Promise<Result<N>>
+}
+
+/** How each answer is made that is bytes. */
+export type Downloads = {
+  readonly [N in DownloadName]: (received: Received<N>, signal: AbortSignal) => Promise<Download>
 }
 
 export function answersOf(service: FleetService): Answers {
@@ -86,6 +92,7 @@ export function streamsOf(service: FleetService): Streams {
     },
     'POST /v1/images/build': ({ body }, update, signal) => service.buildImage(body, update, signal),
     'POST /v1/images/:ref/fetch': ({ params }, update, signal) => service.fetchImage(params.ref, update, signal),
+    'POST /v1/images/import': ({ body }, update, signal) => service.importImage(body.path, update, signal),
     'POST /v1/images/:ref/verify': ({ params }, update, signal) => service.verifyImage(params.ref, update, signal),
     'GET /v1/events': async ({ query }, update, signal) => {
       let cursor = query.since ?? 0
@@ -99,6 +106,13 @@ export function streamsOf(service: FleetService): Streams {
       for await (const status of service.watchRollout(params.group, signal)) void update(status)
       return undefined
     },
+  }
+}
+
+export function downloadsOf(service: FleetService): Downloads {
+  return {
+    'GET /v1/images/:ref/bundle': ({ params, query: { since, plan } }) =>
+      service.exportImage(params.ref, { since, withPlan: plan === 'true' }),
   }
 }
 

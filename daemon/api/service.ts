@@ -15,6 +15,7 @@ import type {
   ImageDetail,
   ImagePeers,
   Images,
+  Imported,
   Info,
   Join,
   Joined,
@@ -45,6 +46,15 @@ import type {
 } from '../../protocol/index.ts'
 
 type Answer<T> = T | Promise<T>
+
+/** Bytes that are ready to be sent. */
+export interface Download {
+  /** What a file of it is best called. */
+  readonly name: string
+  readonly size: number
+  /** Gives all of them to `write`, one piece after the other. */
+  send(write: (bytes: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<void>
+}
 
 /**
  * What the daemon can be asked, with no word of HTTP. Everything that it is given has the right shape; whether it is
@@ -99,6 +109,10 @@ export interface FleetService {
   ): Promise<Built>
   endorseImage(image: string, statement: Uint8Array): Promise<void>
   fetchImage(image: string, progress: (progress: FetchProgress) => void, signal: AbortSignal): Promise<FetchProgress>
+  /** Throws `refused` when the image is not whole here. */
+  exportImage(image: string, options: { since: string | undefined; withPlan: boolean }): Promise<Download>
+  /** Throws what is wrong with the bundle; chunks that were good are kept. */
+  importImage(path: string, progress: (progress: Progress) => void, signal: AbortSignal): Promise<Imported>
   /** Resolves with what it found, damage too. */
   verifyImage(image: string, progress: (progress: Progress) => void, signal: AbortSignal): Promise<Verified>
   pinImage(image: string, pinned: boolean): Promise<Pinned>

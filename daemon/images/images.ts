@@ -8,7 +8,6 @@ import {
   type Manifest,
   type Millis,
   type NodeId,
-  openIndex,
   openManifest,
   type Random,
   toFleetError,
@@ -59,6 +58,15 @@ export interface FetchProgress {
 export interface Images {
   build(request: BuildRequest, options: { signal: AbortSignal; onProgress?: (bytes: number) => void }): Promise<Built>
   endorse(image: Digest, endorsement: Uint8Array): Promise<void>
+  /** Throws `unauthorized` unless an image may be here: a publisher has signed it, or it was pushed to a registry of this fleet. */
+  assertTrusted(image: Digest, endorsement: Uint8Array, title: string): void
+  /** Makes an image known whose chunks are yet to come. Throws `unauthorized` as `assertTrusted`, and `corrupt`. */
+  admit(
+    image: Digest,
+    parts: { readonly manifest: Uint8Array; readonly index: Uint8Array; readonly endorsement: Uint8Array },
+  ): Promise<StoredImage>
+  /** A chunk of an image that is known here has come from elsewhere than the network, and is on disk: others may have it. */
+  offer(image: StoredImage, index: number): void
   list(): readonly StoredImage[]
   get(image: Digest): StoredImage | undefined
   /** The image that `name:version` or an unambiguous prefix of a digest stands for. Throws `not-found` or `conflict`. */
@@ -149,6 +157,22 @@ export function createImages(init: ImagesInit): Images {
     })
   })
 
+  const assertTrusted: Images['assertTrusted'] = (digest, endorsement, title) => {
+    if (!init.endorsed(digest, endorsement) && !init.vouched(digest))
+      throw new FleetError('unauthorized', `image ${title} is not signed by a publisher of this fleet`)
+  }
+  const admit: Images['admit'] = async (digest, { manifest, index, endorsement }) => {
+    const { name, version } = openManifest(manifest, digest)
+    assertTrusted(digest, endorsement, `${name}:${version}`)
+    await store.addImage(digest, manifest, index)
+    if (init.endorsed(digest, endorsement)) await store.endorse(digest, endorsement)
+    init.onHoldings()
+    return store.image(digest)!
+  }
+  const offer: Images['offer'] = (image, index) => {
+    for (const upload of uploads) if (upload.image === image.digest) upload.tell(index)
+  }
+
   /** Asks one provider what the image is, and believes nothing of the answer that does not verify. */
   const describe = async (peer: NodeId, digest: Digest, signal: AbortSignal): Promise<StoredImage> => {
     const ask = async (part: number): Promise<Description> =>
@@ -159,20 +183,10 @@ export function createImages(init: ImagesInit): Images {
       )
     const { manifest: manifestBytes, endorsement, part: first } = await ask(0)
     const manifest: Manifest = openManifest(manifestBytes, digest)
-    const endorsed = init.endorsed(digest, endorsement)
-    if (!endorsed && !init.vouched(digest))
-      throw new FleetError(
-        'unauthorized',
-        `image ${manifest.name}:${manifest.version} is not signed by a publisher of this fleet`,
-      )
+    assertTrusted(digest, endorsement, `${manifest.name}:${manifest.version}`)
     const parts = [first]
     for (let part = 1; part * PART < indexBytes(manifest); part++) parts.push((await ask(part)).part)
-    const index = Buffer.concat(parts)
-    openIndex(index, manifest)
-    await store.addImage(digest, manifestBytes, index)
-    if (endorsed) await store.endorse(digest, endorsement)
-    init.onHoldings()
-    return store.image(digest)!
+    return admit(digest, { manifest: manifestBytes, index: Buffer.concat(parts), endorsement })
   }
 
   const find = async (digest: Digest, signal: AbortSignal): Promise<StoredImage> => {
@@ -206,9 +220,7 @@ export function createImages(init: ImagesInit): Images {
     now: init.now,
     random: init.random,
     log,
-    stored(index: number) {
-      for (const upload of uploads) if (upload.image === image.digest) upload.tell(index)
-    },
+    stored: (index: number) => offer(image, index),
   })
 
   const transfer = async (
@@ -285,6 +297,9 @@ export function createImages(init: ImagesInit): Images {
       await store.endorse(digest, endorsement)
       init.onHoldings()
     },
+    assertTrusted,
+    admit,
+    offer,
     list: () => store.images(),
     get: digest => store.image(digest),
     resolve(reference) {

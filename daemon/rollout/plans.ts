@@ -7,6 +7,8 @@ export interface Plans {
   add(plan: Statement<Plan>): void
   /** Newest generation first. */
   of(group: string): readonly Statement<Plan>[]
+  /** The newest plan of each group, where it is one for this image. */
+  bringing(image: Digest): readonly Statement<Plan>[]
 }
 
 const KEPT_PER_GROUP = 32
@@ -25,5 +27,6 @@ export function createPlans(onNew: (plan: Statement<Plan>) => void): Plans {
       onNew(plan)
     },
     of: group => byGroup.get(group) ?? [],
+    bringing: image => [...byGroup.values()].flatMap(([newest]) => (newest?.body.image === image ? [newest] : [])),
   }
 }

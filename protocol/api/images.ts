@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { imageName, imageVersion, manifestSchema, provenanceSchema } from '../manifest.ts'
 import { counter, digest, label, nodeId, publicKey } from '../statements/fields.ts'
-import { list } from './fields.ts'
+import { imageRef, list } from './fields.ts'
 
 const imageKind = manifestSchema.shape.kind
 export type ImageKind = z.infer<typeof imageKind>
@@ -115,6 +115,41 @@ export const fetchProgressSchema = z.object({
   peers: counter,
 })
 export type FetchProgress = z.infer<typeof fetchProgressSchema>
+
+export const exportQuerySchema = z.strictObject({
+  /** An image that whoever imports has: what it has too is left out. */
+  since: imageRef.optional(),
+  /** `true`: the newest plans that bring the image come along. */
+  plan: z.enum(['true', 'false']).default('false'),
+})
+
+export const importSchema = z.strictObject({
+  /** An absolute path on the daemon's host. */
+  path: z.string().max(4096).startsWith('/', 'expected an absolute path'),
+})
+export const importedSchema = z.object({
+  digest,
+  name: imageName,
+  version: imageVersion,
+  /** Bytes. */
+  size: counter,
+  chunks: counter,
+  /** Those that were read: the others were here before. */
+  newChunks: counter,
+  /** Policies that this daemon did not know yet. */
+  policies: counter,
+  plans: list(
+    z.object({
+      group: label,
+      generation: counter,
+      /** Its group is that of this node, and its ledger took it. Otherwise it is passed on to whoever it is for. */
+      started: z.boolean(),
+      /** Why it was not started. */
+      reason: z.string(),
+    }),
+  ),
+})
+export type Imported = z.infer<typeof importedSchema>
 
 export const verifiedSchema = z.object({
   digest,

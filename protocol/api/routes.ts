@@ -28,6 +28,8 @@ export interface Route {
    * reconnects with `Last-Event-ID` goes on behind it.
    */
   readonly resume?: string
+  /** The answer is bytes and no JSON: all of them, of a length that is said beforehand, or the connection is cut. */
+  readonly download?: true
   /** Largest body, in bytes. Default 16 KiB. */
   readonly maxBody?: number
 }
@@ -131,6 +133,18 @@ export const ROUTES = {
     params: image,
     events: images.fetchProgressSchema,
     result: images.fetchProgressSchema,
+  },
+  'GET /v1/images/:ref/bundle': {
+    summary: 'An image in one file, for hosts that no network reaches',
+    params: image,
+    query: images.exportQuerySchema,
+    download: true,
+  },
+  'POST /v1/images/import': {
+    summary: 'Brings in the image of a bundle at a path on this host',
+    body: images.importSchema,
+    events: images.progressSchema,
+    result: images.importedSchema,
   },
   'POST /v1/images/:ref/verify': {
     summary: 'Reads every chunk of an image and compares it with its digest',
@@ -262,4 +276,5 @@ export type Result<N extends RouteName> = Routes[N] extends { result: infer S ex
 export type Update<N extends RouteName> = Routes[N] extends { events: infer S extends z.ZodType } ? z.output<S> : never
 
 export type StreamName = { [N in RouteName]: Routes[N] extends { events: z.ZodType } ? N : never }[RouteName]
-export type PlainName = Exclude<RouteName, StreamName>
+export type DownloadName = { [N in RouteName]: Routes[N] extends { download: true } ? N : never }[RouteName]
+export type PlainName = Exclude<RouteName, StreamName | DownloadName>

@@ -115,6 +115,7 @@ export async function storeContent(
       const write = store
         .put(verifyChunk(digest, Uint8Array.from(bytes)) as VerifiedChunk)
         .finally(() => writing.delete(write))
+      write.catch(() => undefined) // it is waited for below
       writing.add(write)
       if (writing.size >= WRITERS) await Promise.race(writing)
     }

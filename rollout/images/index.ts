@@ -1,4 +1,15 @@
 export { type BuildRequest, type Built, buildImage, contentOf, storeContent } from './build.ts'
+export {
+  BUNDLE_MAGIC,
+  type BundledKind,
+  type BundleHead,
+  type BundlePart,
+  type BundleParts,
+  type BundleSource,
+  bundleOf,
+  readBundle,
+} from './bundle.ts'
+export { openBundleFile } from './bundle-file.ts'
 export { type VerifiedChunk, verifyChunk } from './chunk-files.ts'
 export { type Collection, type CollectOptions, decideCollection, RECENT, type StoreState } from './collect.ts'
 export { type Difference, type Drift, driftOf } from './drift.ts'

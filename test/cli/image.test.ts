@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type Digest, FleetError } from '../../protocol/index.ts'
@@ -113,6 +113,50 @@ test('a fetch that fails half-way says why, with its exit code', async () => {
   const { code, stderr } = await ctl.run(['image', 'fetch', 'shop:v1', '--format', 'json'], { onStdout: shown })
   expect(code).toBe(1)
   expect(JSON.parse(stderr)).toEqual({ error: { code: 'corrupt', message: 'every peer sent bad bytes' } })
+})
+
+test('export writes a file that is there whole or not at all, or to standard output', async () => {
+  await ctl.json(...build())
+  const file = join(ctl.dir, 'out', 'shop.bundle')
+  await mkdir(join(ctl.dir, 'out'))
+  const { stdout } = await ctl.run(['image', 'export', 'shop:v1', '--since', 'shop:v0', '--with-plan', '-o', file])
+  expect(stdout).toBe(`${file}: 41 B\n`)
+  expect(await readFile(file, 'utf8')).toBe('bundle of shop:v1 since shop:v0 with plan')
+  const piped = await ctl.run(['image', 'export', 'shop:v1', '--output', '-'])
+  expect(piped).toMatchObject({ code: 0, stdout: 'bundle of shop:v1 since ever' })
+  const nowhere = await ctl.run(['image', 'export', 'shop:v1', '-o', join(ctl.dir, 'nowhere', 'x')])
+  expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('cannot write') })
+
+  fake.service.exportImage = async () => ({
+    name: 'shop.bundle',
+    size: 100,
+    async send(write) {
+      await write(Buffer.alloc(40))
+      await new Promise(done => setImmediate(done)) // it is on its way
+      throw new FleetError('corrupt', 'a chunk is damaged')
+    },
+  })
+  const cut = await ctl.run(['image', 'export', 'shop:v1', '-o', join(ctl.dir, 'out', 'other')])
+  expect(cut).toMatchObject({ code: 8, stderr: expect.stringMatching(/stopped after \d+ of 100 bytes/) })
+  expect(await readdir(join(ctl.dir, 'out'))).toEqual(['shop.bundle'])
+  expect((await ctl.run(['image', 'export', 'shop:v1'])).code).toBe(2)
+})
+
+test('import says what came of it, and of the plans that came along', async () => {
+  const file = join(ctl.dir, 'shop.bundle')
+  expect(await ctl.json('image', 'import', file)).toMatchObject({ name: 'shop', newChunks: 2, policies: 1 })
+  expect((await ctl.run(['image', 'import', file])).stdout).toBe(
+    `shop:v1 is here and verified: 4.0 KiB in 3 chunks, 2 of them new
+the fleet's policy is newer by 1 version than it was here
+generation 3 of group web has begun
+generation 1 of group db was not begun: it is for another group
+`,
+  )
+  fake.failNext = new FleetError('corrupt', 'the bundle is cut short')
+  expect(await ctl.run(['image', 'import', file])).toMatchObject({
+    code: 1,
+    stderr: 'fleetctl: image import: the bundle is cut short\n',
+  })
 })
 
 test('verify exits with 1 when a chunk is damaged', async () => {

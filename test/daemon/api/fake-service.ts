@@ -346,6 +346,30 @@ export function fakeService(): Fake {
       trip()
       return { ...at(size), etaSeconds: 0 }
     },
+    async exportImage(ref, { since, withPlan }) {
+      trip()
+      const { name, version } = find(ref)
+      const bytes = Buffer.from(`bundle of ${name}:${version} since ${since ?? 'ever'}${withPlan ? ' with plan' : ''}`)
+      return {
+        name: `${name}-${version}.bundle`,
+        size: bytes.byteLength,
+        async send(write) {
+          await write(bytes.subarray(0, 6))
+          trip()
+          await write(bytes.subarray(6))
+        },
+      }
+    },
+    async importImage(path, progress) {
+      trip()
+      progress({ done: 1024, total: 4096 })
+      const plans = [
+        { group: 'web', generation: 3, started: true, reason: '' },
+        { group: 'db', generation: 1, started: false, reason: 'it is for another group' },
+      ]
+      const digest = sha256(Buffer.from(path))
+      return { digest, name: 'shop', version: 'v1', size: 4096, chunks: 3, newChunks: 2, policies: 1, plans }
+    },
     async verifyImage(ref, progress) {
       const { digest, chunks } = find(ref)
       progress({ done: 1, total: 3 })

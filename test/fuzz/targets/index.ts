@@ -1,5 +1,6 @@
 import type { Target } from '../target.ts'
 import { api } from './api.ts'
+import { bundle } from './bundle.ts'
 import { document } from './document.ts'
 import { eventFrame, gossip, linkFrame } from './gossip.ts'
 import { chunkIndex, imageDescription, manifest, swarmMessage } from './images.ts'
@@ -17,7 +18,7 @@ export const TARGETS: readonly Target[] = [
   ...[framing, handshake, linkOpen, linkFrame, eventFrame, gossip, rpc, mdns, reach],
   ...[statement, document, token],
   ...[ledgerValue, ledgerRequest, ledgerReply],
-  ...[swarmMessage, imageDescription, manifest, chunkIndex],
+  ...[swarmMessage, imageDescription, manifest, chunkIndex, bundle],
   ...[ociRequest, ociDocument, pushMessage],
   ...[api, serfRpc],
 ]
