@@ -64,7 +64,7 @@ async function begin(
   const answer = (started: boolean, reason = ''): Imported['plans'][number] => ({ group, generation, started, reason })
   try {
     if (group !== labels().group) {
-      rollouts.acceptPlan(plan.bytes)
+      rollouts.acceptPlan(plan.bytes, false)
       await spread('plan', plan.bytes)
       return answer(false, `it is for another group than ${labels().group}, and was passed on`)
     }
