@@ -8,6 +8,16 @@ const FROM_COMMONJS =
   "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);"
 
 /**
+ * How the daemon is started. It is mostly idle: a small nursery, a malloc that gives network buffers back to the system, a collection now and
+ * then (daemon/tidy.ts) in place of V8's own, and late optimization with no step before it. Each with its figures in docs/decisions/0007.
+ */
+const DAEMON_LINE =
+  '#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_TOP_PAD_=16384 ' +
+  'node --max-semi-space-size=2 --optimize-for-size --no-memory-reducer --interrupt-budget=2000000 --no-sparkplug --expose-gc'
+// Linux cuts off what is longer and starts the rest without a word (BINPRM_BUF_SIZE; execve(2), since 5.1).
+if (DAEMON_LINE.length > 254) throw new Error(`the daemon's first line has ${DAEMON_LINE.length} characters`)
+
+/**
  * What few daemons need stays outside their bundle: the source, and the file beside the daemon that it becomes.
  * @type {Record<string, string>}
  */
@@ -39,12 +49,7 @@ export async function bundleDaemon(outfile, instead = {}) {
     format: 'esm',
     // classic-level finds its native prebuild beside its own package.json, so it stays outside the bundle.
     external: ['classic-level'],
-    // A daemon is mostly idle: a small nursery, a malloc that gives network buffers back to the system, a collection now and then
-    // (daemon/main.ts) in place of V8's own that moves the heap together, and late optimization with no step before it. Each with its
-    // figures in docs/decisions/0007.
-    banner: {
-      js: `#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=65536 MALLOC_TOP_PAD_=16384 node --max-semi-space-size=2 --optimize-for-size --no-memory-reducer --interrupt-budget=2000000 --no-sparkplug --compact-on-every-full-gc --expose-gc\n${FROM_COMMONJS}`,
-    },
+    banner: { js: `${DAEMON_LINE}\n${FROM_COMMONJS}` },
     plugins: [
       {
         // zod's messages in every language but English are a tenth of the whole, and never shown.

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { stringify } from 'yaml'
+import { gaugesOf } from '../soak/gauges.ts'
 import { type Daemon, type Sandbox, sandbox } from '../support/daemons.ts'
 import { eventually } from '../support/wait.ts'
 
@@ -52,4 +53,11 @@ it('takes up handlers and tags on SIGHUP, names what waits for a restart, and ke
   )
   expect(await daemon.json('info')).toMatchObject({ tags: { by: 'hand' } })
   expect(daemon.process.exitCode).toBe(null)
+})
+
+it('is started with what it needs to collect its garbage, and does so on SIGUSR2', async () => {
+  const daemon = await place.start({ name: 'n2', init: true })
+  // Waits for the count of collections to rise.
+  const { heap } = await gaugesOf(daemon)
+  expect(heap).toBeGreaterThan(1024 * 1024)
 })
