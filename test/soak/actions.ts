@@ -41,7 +41,7 @@ export const ACTIONS: readonly Action[] = [
     name: 'restart',
     weight: 1,
     async run(fleet) {
-      const daemon = fleet.shuffled().find(({ name }) => !fleet.steady.includes(name))
+      const daemon = fleet.mortal()
       if (daemon === undefined) return false
       await fleet.restart(daemon, 'SIGTERM')
       return true
@@ -51,7 +51,7 @@ export const ACTIONS: readonly Action[] = [
     name: 'kill',
     weight: 1,
     async run(fleet) {
-      const daemon = fleet.shuffled().find(({ name }) => !fleet.steady.includes(name))
+      const daemon = fleet.mortal()
       if (daemon === undefined) return false
       await fleet.restart(daemon, 'SIGKILL')
       return true

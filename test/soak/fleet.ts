@@ -3,50 +3,62 @@ import { addressOf, hostsOn, on } from '../netns/support.ts'
 import { type Daemon, sandbox } from '../support/daemons.ts'
 import { createWorld } from '../support/netns.ts'
 import { eventually } from '../support/wait.ts'
+import { complaintsIn } from './log.ts'
 
 /** A fleet under fire, and what was done to it. */
 export interface Fleet {
   readonly random: Random
-  /** Those that are never ended, from whose growth one can tell a leak. */
-  readonly steady: readonly string[]
+  /** From now on the first `count` daemons are ended no more, so that one can see how they grow. */
+  spare(count: number): void
+  /** One that may be ended, at random. */
+  mortal(): Daemon | undefined
   /** All daemons, in random order. */
   shuffled(): Daemon[]
   all(): readonly Daemon[]
-  /** When a daemon was last ended and started again, by performance.now(). */
-  readonly restarted: ReadonlyMap<string, number>
+  /** When the process of a daemon was started, by performance.now(). */
+  readonly started: ReadonlyMap<string, number>
   restart(daemon: Daemon, how: 'SIGTERM' | 'SIGKILL'): Promise<void>
   /** Cuts a random half of the hosts off from the other half: from now on nothing passes, in either direction, until `heal`. */
   part(): void
   heal(): void
   parted(): boolean
+  /** What the daemons complained of in their logs so far, those of processes that were ended too. */
+  complaints(): string[]
   /** Names of the events that a daemon has confirmed to have fired. */
   readonly fired: Set<string>
   close(): Promise<void>
 }
 
 /** Each daemon gets a host of its own, on one LAN of network namespaces: `cannot` of test/support/netns.ts says where there are none. */
-export async function startFleet(count: number, steadyCount: number, random: Random): Promise<Fleet> {
+export async function startFleet(count: number, random: Random): Promise<Fleet> {
   const world = createWorld()
   const box = await sandbox()
   const hosts = hostsOn(world, world.lan(), count)
   const daemons = await box.fleet(count, index => ({
     ...on(hosts[index]!),
+    within: [...hosts[index]!.within, 'env', 'NODE_OPTIONS=--trace-warnings'],
     flags: ['--profile', 'lan', '--log-level', 'info'],
   }))
-  const steady = daemons.slice(0, steadyCount).map(({ name }) => name)
-  const restarted = new Map<string, number>()
+  const started = new Map(daemons.map(({ name }) => [name, performance.now()]))
+  const complaints: string[] = []
+  const complaintsOf = (daemon: Daemon): string[] => complaintsIn(daemon.log()).map(each => `${daemon.name}: ${each}`)
+  let spared = 0
   let parted = false
   return {
     random,
-    steady,
+    spare(lucky) {
+      spared = lucky
+    },
+    mortal: () => random.pick(daemons.slice(spared)),
     shuffled: () => random.shuffle(daemons),
     all: () => daemons,
-    restarted,
+    started,
     async restart(daemon, how) {
       daemon.kill(how)
       await daemon.exited()
-      restarted.set(daemon.name, performance.now())
+      complaints.push(...complaintsOf(daemon))
       daemons[daemons.indexOf(daemon)] = await daemon.restart()
+      started.set(daemon.name, performance.now())
     },
     part() {
       parted = true
@@ -60,6 +72,7 @@ export async function startFleet(count: number, steadyCount: number, random: Ran
       parted = false
     },
     parted: () => parted,
+    complaints: () => [...complaints, ...daemons.flatMap(complaintsOf)],
     fired: new Set(),
     async close() {
       await box.close()

@@ -1,43 +1,41 @@
-// A long bad day: `npm run soak -- [--daemons 20] [--minutes 30] [--baseline 5] [--seed N]`.
-// Events, queries, tag changes, restarts, kills and partitions; then one view everywhere, every event everywhere, and nothing grown since
-// minute `baseline`. Exits with 1, saying what did not hold. To add an action: a line in actions.ts.
+// A long bad day: `npm run soak -- [--daemons 20] [--minutes 30] [--every 5] [--seed N]`.
+// Events, queries, tag changes, restarts, kills and partitions. Every so many minutes the faults pause: then there has to be one view
+// everywhere and every event everywhere, and no process may hold more than in the first pause that found it as old as that.
+// Exits with 1, saying what did not hold. To add an action: a line in actions.ts.
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { seededRandom } from '../../protocol/index.ts'
 import { cannot } from '../support/netns.ts'
 import { ACTIONS, choose } from './actions.ts'
 import { type Fleet, startFleet, untilAllEvents, untilOneView } from './fleet.ts'
-import { type Gauges, gaugesOf } from './gauges.ts'
+import { gaugesOf } from './gauges.ts'
+import { faultsOf, growths, type Life, mib, minutes as minutesOf, type Sample } from './growth.ts'
 
-/** Of so many daemons one is never ended: only of those can be said that they have grown since minute `baseline`. */
-const STEADY = 4
+/** Of so many daemons one is never ended; when a third of the time is over as many more are spared, which shows how those grow that were ended before. */
+const SPARED = 4
 /** Between two actions, milliseconds at most. */
 const BETWEEN = 1_000
 /** How long a partition lasts, milliseconds. */
 const PARTED = { least: 5_000, most: 20_000 }
 /** How long the fleet may take to come together once the faults are over. Seconds. */
 const SETTLE = 180
-/** Heap after a collection may be this many times what it was. */
-const HEAP = 1.1
-/** Files and other resources come and go with links that are made anew; more than these are a leak. */
-const SLACK = 10
 
 const { values } = parseArgs({
   options: {
     daemons: { type: 'string', default: '20' },
     minutes: { type: 'string', default: '30' },
-    baseline: { type: 'string', default: '5' },
+    every: { type: 'string', default: '5' },
     seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
   },
 })
-const [count, minutes, baseline, seed] = [values.daemons, values.minutes, values.baseline, values.seed].map(Number) as [
+const [count, minutes, every, seed] = [values.daemons, values.minutes, values.every, values.seed].map(Number) as [
   number,
   number,
   number,
   number,
 ]
-if (!(count >= 3 && minutes > baseline && baseline >= 0 && Number.isSafeInteger(seed)))
-  throw new Error("three daemons or more, and more minutes than the baseline's")
+if (!(count >= 3 && every > 0 && minutes >= 2 * every && Number.isSafeInteger(seed)))
+  throw new Error('three daemons or more, and two pauses or more')
 
 if (cannot !== undefined) throw new Error(`the soak needs network namespaces: ${cannot}`)
 
@@ -64,60 +62,64 @@ async function harass(fleet: Fleet, end: number): Promise<void> {
   fleet.heal()
 }
 
+/** Of each process, by its daemon and when it was started. */
+const lives = new Map<string, { daemon: string; samples: Sample[] }>()
+
 /** The faults are over: the fleet comes together, and what its daemons hold is read. */
-async function settle(fleet: Fleet): Promise<Map<string, Gauges>> {
+async function settle(fleet: Fleet): Promise<void> {
   await untilOneView(fleet, SETTLE)
   await untilAllEvents(fleet, SETTLE)
-  const gauges = new Map<string, Gauges>()
-  for (const daemon of fleet.all()) gauges.set(daemon.name, await gaugesOf(daemon))
-  return gauges
+  for (const daemon of fleet.all()) {
+    const started = fleet.started.get(daemon.name)!
+    const key = `${daemon.name} ${started}`
+    const life = lives.get(key) ?? { daemon: daemon.name, samples: [] }
+    lives.set(key, life)
+    const gauges = await gaugesOf(daemon)
+    life.samples.push({ age: performance.now() - started, gauges })
+  }
 }
 
-const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1)
+function printLife({ daemon, samples }: Life): void {
+  const [first, last] = [samples[0]!, samples.at(-1)!]
+  const of = (read: (sample: Sample) => string | number): string =>
+    first === last ? String(read(first)) : `${read(first)} -> ${read(last)}`
+  console.log(
+    `  ${daemon.padEnd(8)} ${of(({ age }) => minutesOf(age)).padEnd(13)} ${of(({ gauges }) => mib(gauges.heap)).padEnd(14)} ` +
+      `${of(({ gauges }) => gauges.files).padEnd(9)} ${of(({ gauges }) => gauges.resources).padEnd(9)} ` +
+      `${of(({ gauges }) => mib(gauges.resident)).padEnd(16)} ${samples.map(({ gauges }) => mib(gauges.heap)).join(' ')}`,
+  )
+}
+
 const faults: string[] = []
 console.log(`soak: ${count} daemons, ${minutes} minutes, seed ${seed}`)
-const fleet = await startFleet(count, Math.ceil(count / STEADY), seededRandom(seed))
+const fleet = await startFleet(count, seededRandom(seed))
 try {
   await untilOneView(fleet, SETTLE)
+  fleet.spare(Math.ceil(count / SPARED))
   const began = performance.now()
-  await harass(fleet, began + baseline * 60_000)
-  const before = await settle(fleet)
-  const measured = performance.now()
-  console.log(`one view and every event everywhere at minute ${Math.round((performance.now() - began) / 60_000)}`)
-  await harass(fleet, began + minutes * 60_000)
-  const after = await settle(fleet)
-  console.log(`one view and every event everywhere at minute ${Math.round((performance.now() - began) / 60_000)}`)
+  const passed = (): number => (performance.now() - began) / 60_000
+  for (let until = every; until <= minutes; until += every) {
+    if (until > minutes / 3) fleet.spare(2 * Math.ceil(count / SPARED))
+    await harass(fleet, began + until * 60_000)
+    const healed = performance.now()
+    await settle(fleet)
+    console.log(
+      `minute ${passed().toFixed(1)}: one view and every event everywhere, ${((performance.now() - healed) / 1000).toFixed(0)} s after the last fault`,
+    )
+  }
 
   for (const [name, { done: times, failed }] of done)
     console.log(`  ${name.padEnd(10)} ${times} done, ${failed} not possible`)
-  console.log(`  since minute ${baseline}; of a daemon that was started again later, as it is now:`)
-  console.log('  daemon      heap MiB         files      resources   resident MiB')
-  for (const [name, is] of after) {
-    const again = fleet.restarted.get(name)
-    if (again !== undefined && again > measured) {
-      const minute = ((again - began) / 60_000).toFixed(1)
-      console.log(
-        `  ${name.padEnd(10)} ${mib(is.heap)}   ${is.files}   ${is.resources}   ${mib(is.resident)}   since minute ${minute}`,
-      )
-      continue
-    }
-    const was = before.get(name)!
-    console.log(
-      `  ${name.padEnd(10)} ${mib(was.heap)} -> ${mib(is.heap)}   ${was.files} -> ${is.files}   ` +
-        `${was.resources} -> ${is.resources}   ${mib(was.resident)} -> ${mib(is.resident)}`,
-    )
-    if (is.heap > was.heap * HEAP) faults.push(`the heap of ${name} grew from ${mib(was.heap)} to ${mib(is.heap)} MiB`)
-    if (is.files > was.files + SLACK) faults.push(`${name} had ${was.files} files open, and has ${is.files}`)
-    if (is.resources > was.resources + SLACK)
-      faults.push(`${name} had ${was.resources} resources, and has ${is.resources}`)
-  }
-  for (const daemon of fleet.all())
-    for (const line of daemon.log().split('\n'))
-      if (/MaxListenersExceededWarning|a failure that nobody took care of|a network event was not handled/.test(line))
-        faults.push(`${daemon.name}: ${line.slice(0, 400)}`)
+  console.log('  each process that was seen in a pause, from the first to the last of them, and its heap in each:')
+  console.log('  daemon   minutes old   heap MiB       files     resources resident MiB')
+  for (const life of lives.values()) printLife(life)
+  const judged = growths([...lives.values()], every * 60_000)
+  for (const growth of judged) faults.push(...faultsOf(growth))
+  console.log(`  ${judged.length} of ${lives.size} processes were old enough to be judged by how they grew`)
 } catch (error) {
   faults.push((error as Error).message)
 } finally {
+  faults.push(...fleet.complaints())
   await fleet.close()
 }
 for (const fault of faults) console.log(`FAULT ${fault}`)
