@@ -6,6 +6,7 @@ import { watchCompiling } from './oracles.ts'
 import { TARGETS } from './targets/index.ts'
 
 // npm run fuzz -- [--target NAME]... [--seconds 60] [--seed 1]
+// A run takes longer than that on a machine so busy that it got no more than half of a core.
 // Exits with 1 when something was found; the input that shows it is then in test/fuzz/corpus/NAME.
 
 const { values } = parseArgs({
@@ -48,7 +49,7 @@ for (const target of TARGETS.filter(({ name }) => names.includes(name))) {
   }
   const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1)
   console.log(
-    `${target.name}: ${report.executions} runs in ${Math.round(report.seconds)} s (${report.taken} taken), ` +
+    `${target.name}: ${report.executions} runs in ${Math.round(report.seconds.clock)} s, ${Math.round(report.seconds.processor)} s of them of processor time (${report.taken} taken), ` +
       `${report.parts} parts reached, ${report.corpus.length} inputs kept, slowest ${report.slowest.toFixed(1)} ms, ` +
       `heap ${mib(report.heap.before)} -> ${mib(report.heap.after)} MiB, ` +
       `resident ${mib(process.resourceUsage().maxRSS * 1024)} MiB at most, ${report.findings.length} findings`,
