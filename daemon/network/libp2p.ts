@@ -37,6 +37,8 @@ export interface Libp2pNetworkOptions {
 
 /** An admitted connection that carries neither a link nor a stream is closed after one to two of these, in milliseconds. */
 const IDLE_SWEEP = 30_000
+/** Older connections to a peer that are tried for a link, and found to be dead, before its dial counts as failed: a tie leaves two. */
+const MAX_STALE = 2
 /** `heard` is called at most once in this time for one peer, in milliseconds: finer than any probe interval. */
 const HEARD_EVERY = 200
 
@@ -278,16 +280,20 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
 
   async function connect(node: NodeId | undefined, at: readonly Address[], signal: AbortSignal): Promise<NodeId> {
     const of = use()
-    if (node !== undefined && of.links.has(node)) return node
-    const session = await sessionWith(of, node, at, signal)
-    try {
-      await untilAborted(of.links.open(session), signal)
-      return session.peer
-    } catch (cause) {
-      if (signal.aborted) throw new DialError('aborted', 'the dial was cancelled', { cause })
-      // The connection may have died without a word since it was made; the next attempt shall make a new one.
-      session.abort(new Error('no link over it'))
-      throw new DialError('timeout', `${session.peer} was reached but opened no link`, { cause })
+    for (let stale = 0; ; stale++) {
+      if (node !== undefined && of.links.has(node)) return node
+      const before = new Set(node === undefined ? [] : of.sessions.of(node))
+      const session = await sessionWith(of, node, at, signal)
+      try {
+        await untilAborted(of.links.open(session), signal)
+        return session.peer
+      } catch (cause) {
+        if (signal.aborted) throw new DialError('aborted', 'the dial was cancelled', { cause })
+        session.abort(new Error('no link over it'))
+        // An older connection may be one that the peer is closing, or have died without a word since it was made.
+        if (before.has(session) && stale < MAX_STALE) continue
+        throw new DialError('timeout', `${session.peer} was reached but opened no link`, { cause })
+      }
     }
   }
 

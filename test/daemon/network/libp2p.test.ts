@@ -95,6 +95,21 @@ describe('a connection whose far end went without a word', () => {
   })
 })
 
+describe('a connection that ends while a link is opened over it', () => {
+  test('is replaced by a new one before the dial counts as failed', async () => {
+    const a = await member('fleet-one', { prepare: network => network.serve('any', async () => bytes('')) })
+    const b = await member()
+    const proxy = await createProxy(portOf(a.addresses[0]))
+    ends.push(proxy.close)
+    // A request makes a connection and no link.
+    await b.network.request(a.id, 'any', bytes(''), { signal: soon(), addresses: [proxy.address] })
+    const connected = b.network.connect(a.id, a.addresses, soon())
+    proxy.cutTowards('dialer')
+    expect(await connected).toBe(a.id)
+    expect(b.network.links()).toEqual([a.id])
+  })
+})
+
 describe('two that dial each other at the same moment', () => {
   test('have one link that carries frames both ways, every time', async () => {
     const [a, b] = [await member(), await member()]
