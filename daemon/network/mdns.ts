@@ -1,3 +1,4 @@
+import './mdns-packets.ts'
 import './promise-with-resolvers.ts'
 import { createHash } from 'node:crypto'
 import { type PeerDiscovery, start, stop } from '@libp2p/interface'

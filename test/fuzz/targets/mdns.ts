@@ -40,17 +40,17 @@ const query = packet.encode({ type: 'query', questions: [{ name: TAG, type: 'PTR
 const header = (answers: number): number[] => [0, 0, 0x84, 0, 0, 0, answers >> 8, answers & 255, 0, 0, 0, 0]
 const loop = Uint8Array.from([...header(1), 0xc0, 12, 0, 12, 0, 1, 0, 0, 0, 1, 0, 0])
 const pointing = Uint8Array.from([
-  ...header(4_000),
+  ...header(700),
   ...[...new Array(30)].flatMap(() => [7, ...Buffer.from('aaaaaaa')]),
   ...[0, 0, 16, 0, 1, 0, 0, 0, 1, 0, 0],
-  ...[...new Array(3_999)].flatMap(() => [0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 1, 0, 0]),
+  ...[...new Array(699)].flatMap(() => [0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 1, 0, 0]),
 ])
 
 /** A packet of anybody on the LAN. What does not decode is dropped by multicast-dns; what does is told to the discovery. */
 export const mdns: Target = {
   name: 'mdns',
-  // The largest that UDP can carry.
-  maxBytes: 65_507,
+  // Larger ones are no mDNS messages.
+  maxBytes: 9_100,
   refusals: [],
   seeds: () => [
     new Uint8Array(),
