@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { FLEET } from './commands/fleet.ts'
 import { IMAGE } from './commands/image.ts'
-import { AUDIT, HOTFIX, KEEP } from './commands/keep.ts'
+import { AUDIT, EVIDENCE, HOTFIX, KEEP } from './commands/keep.ts'
 import { KEY, LEDGER, NODE, POLICY } from './commands/other.ts'
 import { QUERIES } from './commands/queries.ts'
 import { ROLLOUT } from './commands/rollout.ts'
@@ -9,7 +9,7 @@ import type { GlobalOptions } from './context.ts'
 import type { Group, Spec } from './spec.ts'
 import { duration, oneOf } from './values.ts'
 
-const GROUPS: readonly Group[] = [IMAGE, ROLLOUT, NODE, LEDGER, HOTFIX, AUDIT, POLICY, KEY]
+const GROUPS: readonly Group[] = [IMAGE, ROLLOUT, NODE, LEDGER, HOTFIX, EVIDENCE, AUDIT, POLICY, KEY]
 
 /** A command that was asked for: its name, the options that every command has, and its work. */
 export type Perform = (

@@ -40,6 +40,7 @@ import { createClock, wholeMillis } from './clock.ts'
 import { type Config, changedTags } from './config/index.ts'
 import { createDriver, type Driver } from './drivers/index.ts'
 import { createEvents, type Events } from './events/index.ts'
+import { createEvidence, type EvidenceKeeper } from './evidence/index.ts'
 import { createHandlers, type Handlers } from './handlers/index.ts'
 import { createHappenings, type Happenings } from './happenings.ts'
 import { createImages, createRetention, type Images, type KeptFor, openPins, type Retention } from './images/index.ts'
@@ -77,6 +78,9 @@ import { serveWeb, type Web } from './web/index.ts'
 /** How often it is looked at whether a group should have more voters, and how long a candidate has to have been here. Milliseconds. */
 const GROWTH = { every: 2_000, settled: 2_000 }
 
+/** How long a slot is kept from being given up because evidence of it has no copies yet: a node that is alone goes on in the end. Milliseconds. */
+const COPY_PATIENCE = 20_000
+
 const DEFAULTS: Labels = { class: 'cloud', group: 'default', zone: 'default', tags: {} }
 
 /** The parts of a running daemon, as the service sees them. */
@@ -103,6 +107,7 @@ export interface Fleetd {
   readonly auditor: Auditor
   readonly keeping: Keeping
   readonly keepOrders: KeepOrders
+  readonly evidence: EvidenceKeeper
   /** Undefined while the daemon belongs to no fleet. */
   members(): Members | undefined
   /** Undefined while the daemon belongs to no fleet. */
@@ -385,13 +390,28 @@ export async function startFleetd(
         random,
         log,
         note: audit.note,
+        async witness(cause, reason, signal) {
+          const found = await keeping.evidence(name, cause, reason, signal)
+          if (found !== undefined) await evidence.keep(found)
+        },
+        witnessed: () => evidence.copied(COPY_PATIENCE),
         onChange: () => tellVitals(),
       }),
     )
   }
   layersKnown = true
+  const evidence = await createEvidence({
+    directory: dataDir.path,
+    network,
+    alive: () => alivePeers(),
+    nameOf: node => (node === network.self ? config.name : (members?.find(node)?.name ?? node)),
+    note: audit.note,
+    now,
+    log,
+  })
   const keeping = createKeeping({
     node: network.self,
+    name: config.name,
     slots: Object.entries(config.layers).map(([name, { drift, maxAge }], at) => ({
       name,
       driver: drivers[at]!,
@@ -579,6 +599,7 @@ export async function startFleetd(
     auditor,
     keeping,
     keepOrders,
+    evidence,
     members: () => members,
     events: () => events,
     labels: () => labels,
@@ -646,6 +667,7 @@ export async function startFleetd(
       members?.stop()
       await events?.close()
       await keeping.stop()
+      await evidence.stop()
       for (const layer of layers) await layer.stop()
       for (const driver of drivers) await driver.stop({ leaveRunning: !leave })
       await keeper.stop()

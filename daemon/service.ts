@@ -90,6 +90,8 @@ export function createService(fleetd: Fleetd): FleetService {
 
   const alive = (status: string): boolean => status === 'alive' || status === 'suspect'
   const service: FleetService = {
+    evidence: (node, signal) => fleetd.evidence.list(node === undefined ? undefined : find(node).id, signal),
+    oneEvidence: (digest, signal) => fleetd.evidence.get(digest, signal),
     ...createKeepQuestions({
       orders: fleetd.keepOrders,
       self: network.self,

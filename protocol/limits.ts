@@ -26,6 +26,8 @@ export const LIMITS = {
   revocation: 2 * 1024,
   endorsement: 1024,
   auditHead: 1024,
+  /** One bundle of evidence. */
+  evidence: 256 * 1024,
   /** Heads of one node's audit log that are kept: the newest, the oldest, and some between. */
   auditHeads: 16,
   /** An event with the largest payload and the longest `after`. */

@@ -2,6 +2,8 @@ import { run as auditExport } from '../actions/audit-export.ts'
 import { run as auditList } from '../actions/audit-list.ts'
 import { run as auditVerify } from '../actions/audit-verify.ts'
 import { run as drift } from '../actions/drift.ts'
+import { run as evidenceGet } from '../actions/evidence-get.ts'
+import { run as evidenceList } from '../actions/evidence-list.ts'
 import { run as hotfixList } from '../actions/hotfix-list.ts'
 import { run as why } from '../actions/why.ts'
 import type { Flag, Group, Spec } from '../spec.ts'
@@ -49,6 +51,27 @@ const TTL = (what: string, required: boolean): Flag => ({
 })
 const LAYER: Flag = { flags: '--layer <layer>', help: 'the layer whose slot it is', required: true }
 const WHY: Flag = { flags: '--reason <text>', help: 'why; everybody is told', required: true }
+
+export const EVIDENCE: Group = {
+  name: 'evidence',
+  summary: 'what was there before a slot was given up',
+  commands: [
+    {
+      usage: 'list [node]',
+      summary: 'all that members keep (default: of every node), the newest first',
+      example: `fleetctl evidence list gamma
+    each bundle is kept by its node and by two others`,
+      load: async () => evidenceList,
+    },
+    {
+      usage: 'get <digest>',
+      summary: 'how a slot differed from its image, how its program ended, and what it wrote last',
+      example: `fleetctl evidence get 1f0c9a
+  fleetctl evidence get 1f0c9a --format json | jq -r '.evidence.drift.differences[0].content' | base64 -d`,
+      load: async () => evidenceGet,
+    },
+  ],
+}
 
 export const HOTFIX: Group = {
   name: 'hotfix',

@@ -8,6 +8,8 @@ import type {
   Collect,
   Collected,
   EventRecord,
+  EvidenceList,
+  EvidenceView,
   Explanation,
   FetchProgress,
   Fired,
@@ -142,6 +144,9 @@ export interface FleetService {
   kept(node: string | undefined, signal: AbortSignal): Promise<KeptView>
   compare(node: string | undefined, signal: AbortSignal): Promise<KeptView>
   hotfixes(signal: AbortSignal): Promise<Hotfixes>
+  evidence(node: string | undefined, signal: AbortSignal): Promise<EvidenceList>
+  /** Throws `not-found` where nobody who answers keeps it, `conflict` where several begin so. */
+  oneEvidence(digest: string, signal: AbortSignal): Promise<EvidenceView>
 
   /** Nodes are named by name, id or the beginning of one; without one it is this daemon's own log, and to verify, those of all. */
   audit(query: Received<'GET /v1/audit'>['query'], signal: AbortSignal): Promise<AuditList>

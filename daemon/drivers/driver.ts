@@ -68,6 +68,8 @@ export interface Driver {
   mark(change: (marks: readonly SlotMark[]) => readonly SlotMark[]): Promise<void>
   /** Gives the owner of the current slot's content the right to write in it. */
   open(): Promise<void>
+  /** The end of what the program has written, at most so many bytes. */
+  output(bytes: number): Promise<string>
   slots(): readonly SlotInfo[]
   /** Images that are unpacked in a slot. */
   holds(): readonly Digest[]

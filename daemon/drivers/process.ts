@@ -155,6 +155,7 @@ export function createProcessDriver(config: LayerConfig, init: DriverInit): Driv
       const { digest, slot, previous, directory, since, marks } = slots.current()
       return { digest, slot, previous, directory, since, marks }
     },
+    output: bytes => program.output(bytes),
     mark: change => slots.mark(change),
     async open() {
       const { directory } = slots.current()

@@ -1,5 +1,5 @@
 import { openSync } from 'node:fs'
-import { copyFile, rename, stat, truncate } from 'node:fs/promises'
+import { copyFile, open, rename, stat, truncate } from 'node:fs/promises'
 import type { Logger } from 'pino'
 
 /** The program's output is cut at this size, in bytes; one such piece of the past is kept. */
@@ -13,6 +13,8 @@ export interface ProgramLog {
   /** Looks at the size every half minute until `unwatch`: a talkative program that runs for months must not fill the disk. */
   watch(): void
   unwatch(): void
+  /** Its end, at most so many bytes; empty where there is none. */
+  tail(bytes: number): Promise<string>
   /** One look, as `watch` does it: past the limit, what there is moves to `PATH.1` while the program goes on writing. */
   cut(): Promise<void>
 }
@@ -39,6 +41,17 @@ export function createProgramLog(path: string, log: Logger): ProgramLog {
       timer = setInterval(() => {
         cut().catch(error => log.warn({ err: error, path }, "the program's log could not be cut"))
       }, LOOK_EVERY).unref()
+    },
+    async tail(bytes) {
+      const file = await open(path, 'r').catch(() => undefined)
+      if (file === undefined) return ''
+      try {
+        const from = Math.max(0, (await file.stat()).size - bytes)
+        const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, from)
+        return buffer.toString('utf8', 0, bytesRead)
+      } finally {
+        await file.close()
+      }
     },
     unwatch: () => clearInterval(timer),
     cut,

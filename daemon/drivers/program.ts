@@ -36,6 +36,8 @@ export interface Program {
   stop(grace: number): Promise<void>
   /** Ends the watch and leaves the program be. */
   release(): Promise<void>
+  /** The end of what it and those before it have written, at most so many bytes. */
+  output(bytes: number): Promise<string>
   /** `run` tells one start of the program from the next. */
   state(): ProgramState & { readonly run: number; readonly cwd: string | undefined }
 }
@@ -230,6 +232,8 @@ export function createProgram(init: {
       await Promise.all(tasks)
       for (const look of [...waiting]) look()
     },
+    output: bytes => output.tail(bytes),
+
     state: () => {
       const { state, reason, run } = machine.view()
       const pid = state === 'running' || state === 'stopping' ? live?.process.pid : undefined

@@ -1,6 +1,7 @@
 import pLimit from 'p-limit'
 import type { Logger } from 'pino'
 import {
+  type Evidence,
   FleetError,
   type Kept,
   type KeptLayer,
@@ -14,6 +15,7 @@ import {
 } from '../../protocol/index.ts'
 import { driftOf, type ImageStore, type SlotMark, taintsOf, tooOldAt, withMark } from '../../rollout/index.ts'
 import type { Driver } from '../drivers/index.ts'
+import { fitted, LOG_TAIL, withContent } from '../evidence/index.ts'
 import type { Noting } from '../rollout/index.ts'
 import { createReadPace } from './pace.ts'
 
@@ -43,6 +45,8 @@ export interface Keeping {
   report(): Kept
   /** Compares all layers now. */
   scan(signal: AbortSignal): Promise<Kept>
+  /** What is there of a layer before its slot is given up; with a comparison where it is marked. Undefined where there is nothing. */
+  evidence(layer: string, cause: Evidence['cause'], reason: string, signal: AbortSignal): Promise<Evidence | undefined>
   /** The kinds of marks that this node has. */
   taints(): string[]
   stop(): Promise<void>
@@ -50,6 +54,7 @@ export interface Keeping {
 
 export function createKeeping(init: {
   readonly node: NodeId
+  readonly name: string
   readonly slots: readonly KeptSlot[]
   readonly store: ImageStore
   readonly note: Noting
@@ -225,6 +230,43 @@ export function createKeeping(init: {
       const either = AbortSignal.any([signal, stopping.signal])
       for (const slot of slots) await compare(slot, either)
       return report()
+    },
+    async evidence(layer, cause, reason, signal) {
+      const { driver, labelOf, drift: config } = slots.find(({ name }) => name === layer)!
+      const { digest, directory, slot } = driver.current()
+      if (digest === undefined || directory === undefined || slot === undefined) return undefined
+      let drift: Evidence['drift'] = null
+      if (cause === 'marked')
+        drift = await init
+          .during(digest, () =>
+            driftOf(init.store, digest, directory, {
+              signal,
+              ignore: config.ignore,
+              pace: createReadPace(RATE, signal),
+            }),
+          )
+          .then(found => withContent(found, directory))
+          .catch(error => {
+            log.warn({ layer, reason: toFleetError(error).message }, 'evidence is kept without a comparison')
+            return null
+          })
+      const { state, reason: why } = driver.state()
+      return fitted({
+        ...{
+          format: 'fleetd/evidence/1',
+          node,
+          name: init.name,
+          layer,
+          image: digest,
+          version: labelOf(),
+          slot,
+          at: now(),
+        },
+        ...{ cause, reason: reason.slice(0, 2048), program: { state, reason: why.slice(0, 2048) } },
+        health: driver.health(),
+        log: await driver.output(LOG_TAIL).catch(() => ''),
+        drift,
+      })
     },
     taints: () => taintsOf(slots.flatMap(({ driver }) => driver.current().marks)),
     async stop() {

@@ -26,6 +26,8 @@ import type { Driver } from '../drivers/index.ts'
 import type { LedgerAccess } from './access.ts'
 import type { Noting } from './notes.ts'
 
+/** How long a node that goes back may take to keep what it leaves behind. Milliseconds. */
+const WITNESS = 2_000
 /** The longest that one timer sleeps: longer ones overflow, and clocks are set. */
 const LOOK_AGAIN = 60 * 60_000
 
@@ -52,6 +54,10 @@ export interface LayerInit {
   readonly random: Random
   readonly log: Logger
   readonly note: Noting
+  /** Keeps what is there before it is given up. Never rejects, and takes no longer than its signal lets it. */
+  witness(cause: 'marked' | 'failed', reason: string, signal: AbortSignal): Promise<void>
+  /** Resolves when what was kept has its copies elsewhere, or a while has passed. */
+  witnessed(): Promise<void>
   onChange(): void
 }
 
@@ -235,6 +241,9 @@ export function createLayer(init: LayerInit): Layer {
         progress = fraction
         init.onChange()
       })
+      const marks = markOf(driver.current().marks, now())
+      if (marks !== null) await init.witness('marked', marks.reason, either)
+      await init.witnessed()
       await driver.stage({ digest: image }, (directory, until) => init.unpack(image, directory, until), either)
       if (notedStaging !== image) note('staged', `${name(image)} is fetched, verified and unpacked`, { image })
       notedStaging = image
@@ -278,6 +287,9 @@ export function createLayer(init: LayerInit): Layer {
       return { type: 'flip-failed', image, late: true, reason: 'the permit has to be read again' }
     try {
       const { digest: from = null, marks, slot } = driver.current()
+      // What is not well is seen for the last time: its slot is given up, and with it how its program ended.
+      if (bound?.act === 'replace' && bound.failure !== null)
+        await init.witness('failed', bound.failure, AbortSignal.timeout(WITNESS))
       await driver.flip(image, signal)
       const detail = { image, from: from ?? '' }
       if (bound?.act === 'replace' && bound.failure !== null)

@@ -3,6 +3,7 @@
 
 export type * from './audit.ts'
 export type * from './events.ts'
+export type * from './evidence.ts'
 export { toDocument } from './fields.ts'
 export type * from './fleet.ts'
 export type * from './images.ts'

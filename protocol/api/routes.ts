@@ -3,6 +3,7 @@ import { LIMITS } from '../limits.ts'
 import { label } from '../statements/fields.ts'
 import * as audit from './audit.ts'
 import * as events from './events.ts'
+import * as evidence from './evidence.ts'
 import { imageRef, nodeRef, statementOf } from './fields.ts'
 import * as fleet from './fleet.ts'
 import * as images from './images.ts'
@@ -224,6 +225,16 @@ export const ROUTES = {
     summary: 'Compares what a node runs with its images now',
     body: keep.scanSchema,
     result: keep.keptViewSchema,
+  },
+  'GET /v1/evidence': {
+    summary: 'What was there before slots were given up, as members that answer keep it',
+    query: evidence.evidenceQuerySchema,
+    result: evidence.evidenceListSchema,
+  },
+  'GET /v1/evidence/:digest': {
+    summary: 'One bundle of evidence, from whoever keeps it',
+    params: evidence.evidenceRef,
+    result: evidence.evidenceViewSchema,
   },
   'GET /v1/hotfixes': { summary: 'All hotfixes of the fleet, and when each is over', result: keep.hotfixesSchema },
   'GET /v1/audit': {

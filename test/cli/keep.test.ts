@@ -93,3 +93,14 @@ test('hotfixes are a table, with those whose node does not answer', async () => 
     /NODE +LAYER +SINCE +UNTIL +BY +REASON\nalpha +app .*cdcdcdcdcdcd +ticket 812\nbeta has one and does not answer/,
   )
 })
+
+test('evidence is listed with who keeps it, and told with what was written last', async () => {
+  expect((await ctl.run(['evidence', 'list'])).stdout).toMatch(
+    /abababababab +alpha +app +shop:v1 .* failed +alpha beta gamma +http 500/,
+  )
+  const { stdout } = await ctl.run(['evidence', 'get', 'abab'])
+  expect(stdout).toMatch(
+    /program +backoff: exit code 3\n(.*\n)+ {2}content +lib\/prices.js.*\nlast output\nlistening\ncannot read prices/,
+  )
+  expect(await ctl.run(['evidence', 'get', 'ffff'])).toMatchObject({ code: 1 })
+})

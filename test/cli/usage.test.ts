@@ -23,6 +23,7 @@ const COMMANDS = [
   ),
   ...['node write-off', 'ledger show', 'policy show', 'key new', 'key show'],
   ...['taint', 'drift', 'hotfix start', 'hotfix extend', 'hotfix clear', 'hotfix list'],
+  ...['evidence list', 'evidence get'],
   ...['audit list', 'audit verify', 'audit export', 'why'],
 ]
 

@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -7,6 +7,8 @@ import {
   type AuditList,
   type AuditPage,
   type AuditVerified,
+  type EvidenceList,
+  type EvidenceView,
   type FleetId,
   generateKeyPair,
   type KeyPair,
@@ -293,11 +295,47 @@ describe('what runs', () => {
     expect(daemons.map((daemon, at) => slotOf(daemon) === before[at])).toEqual([true, true, false, true])
     await eventually('its taint to be over', async () => (await taintOf('n2')).length === 0)
     await hotfix('n1')
-    expect((await shop.start(version === 'v1' ? 'v2' : 'v1')).code).toBe(0)
+    expect((await shop.start(version === 'v1' ? 'v2' : 'v1', '--strategy', 'canary')).code).toBe(0)
     const tokens = await Promise.all(
       daemons.map(async daemon => Number((await audit(daemon, '--kind', 'permit-taken')).entries.at(-1)!.detail.token)),
     )
     expect(tokens.indexOf(Math.min(...tokens))).toBe(1)
+  }, 120_000)
+
+  test('leaves evidence behind at two others before its slot is given up: what was changed, and how it ended', async () => {
+    const list = await eventually('every bundle to have its copies', async () => {
+      const { evidence } = await daemons[0]!.json<EvidenceList>('evidence', 'list')
+      return evidence.length > 0 && evidence.every(({ holders }) => holders.length >= 3) && evidence
+    })
+    const drifted = list.find(({ name, reason }) => name === 'n1' && reason.startsWith('drift:'))!
+    const { evidence } = await daemons[3]!.json<EvidenceView>('evidence', 'get', drifted.digest.slice(0, 12))
+    expect(evidence).toMatchObject({ node: drifted.node, layer: 'app', cause: 'marked', health: { health: 'passing' } })
+    const [changed] = evidence.drift!.differences
+    expect(Buffer.from(changed!.content!, 'base64').toString()).toBe('by hand')
+
+    // An image that is not well on n2: its canary goes back, and what it left behind is at others although its node is gone.
+    writeFileSync(shop.sickness('n2'), '')
+    const { image } = await shop.status()
+    expect(
+      (await daemons[0]!.ctl('hotfix', 'start', 'n2', '--layer', 'app', '--ttl', '1h', '--reason', 'x')).code,
+    ).toBe(0)
+    await eventually('it to be tainted', async () => (await taintOf('n2')).join() === 'hotfix')
+    const other = image!.version === 'shop:v1' ? 'v2' : 'v1'
+    expect((await shop.start(other, '--strategy', 'canary', '--deadline', '2s')).code).toBe(3)
+    rmSync(shop.sickness('n2'))
+    const failed = await eventually('what failed to be kept', async () => {
+      const { evidence: all } = await daemons[0]!.json<EvidenceList>('evidence', 'list', 'n2')
+      const found = all.find(({ cause }) => cause === 'failed')
+      return found !== undefined && found.holders.length >= 3 && found
+    })
+    expect(failed).toMatchObject({ version: `shop:${other}`, reason: expect.stringMatching(/not healthy within 2 s/) })
+    daemons[2]!.kill('SIGKILL')
+    await daemons[2]!.exited()
+    await eventually('it to be given by another', async () => {
+      const found = await daemons[0]!.ctl('evidence', 'get', failed.digest.slice(0, 12))
+      return found.code === 0 && /not healthy within 2 s/.test(found.stdout)
+    })
+    daemons[2] = await daemons[2]!.restart()
   }, 120_000)
 
   test('does not outlive its maximum age', async () => {

@@ -9,6 +9,7 @@ import {
   type Digest,
   ENDORSEMENT,
   type EventRecord,
+  type Evidence,
   FleetError,
   generateKeyPair,
   type ImageDetail,
@@ -135,6 +136,15 @@ const KEPT: KeptLayer = {
     ...{ at: 1_700_000_000_000 as Millis, files: 3, bytes: 2048, total: 1, error: null },
     differences: [{ path: 'lib/prices.js', what: 'content' }],
   },
+}
+
+const EVIDENCE: Evidence = {
+  ...{ format: 'fleetd/evidence/1', node: nodeId(), name: 'alpha', layer: 'app', slot: 'a', version: 'shop:v1' },
+  ...{ image: KEPT.image!, at: 1_700_000_000_000 as Millis, cause: 'failed', reason: 'http 500' },
+  program: { state: 'backoff', reason: 'exit code 3' },
+  health: { health: 'failing', reason: 'http 500' },
+  log: 'listening\ncannot read prices',
+  drift: { total: 1, differences: [{ path: 'lib/prices.js', what: 'content', content: 'eA==' }] },
 }
 
 export function fakeService(): Fake {
@@ -513,6 +523,16 @@ export function fakeService(): Fake {
         name: 'alpha',
         layers: [{ ...KEPT, marks: [], compared: { ...KEPT.compared!, differences: [], total: 0 } }],
       }
+    },
+    async evidence() {
+      trip()
+      const { format, image, slot, program, health, log, drift, ...summary } = EVIDENCE
+      return { evidence: [{ digest: KEPT.image!, bytes: 900, holders: ['alpha', 'beta', 'gamma'], ...summary }] }
+    },
+    async oneEvidence(digest) {
+      trip()
+      if (!KEPT.image!.startsWith(digest)) throw new FleetError('not-found', `no evidence ${digest}`)
+      return { digest: KEPT.image!, evidence: EVIDENCE }
     },
     async hotfixes() {
       trip()
