@@ -97,6 +97,11 @@ export function createService(fleetd: Fleetd): FleetService {
       self: network.self,
       find,
       nameOf,
+      members: () => members().members(),
+      ledger: async (group, signal) => {
+        const read = await fleetd.groups.read(group, signal).catch(() => null)
+        return read ?? fleetd.groups.known(group)
+      },
       hotfixed: () =>
         members()
           .members()

@@ -1,6 +1,7 @@
 import { run as auditExport } from '../actions/audit-export.ts'
 import { run as auditList } from '../actions/audit-list.ts'
 import { run as auditVerify } from '../actions/audit-verify.ts'
+import { run as divergence } from '../actions/divergence.ts'
 import { run as drift } from '../actions/drift.ts'
 import { run as evidenceGet } from '../actions/evidence-get.ts'
 import { run as evidenceList } from '../actions/evidence-list.ts'
@@ -116,6 +117,13 @@ export const KEEP: readonly Spec[] = [
     example: `fleetctl taint gamma --reason "logged in during the incident"
     replaced as soon as its group's budget allows it; nothing else ends a taint`,
     load: async () => (await import('../signing/index.ts')).taint,
+  },
+  {
+    usage: 'divergence',
+    summary: "which hosts run something else than their group's last rollout brought, for how long and why",
+    example: `fleetctl divergence
+    exits with 1 where any does; a rollout that is under way is none`,
+    load: async () => divergence,
   },
   {
     usage: 'drift [node]',

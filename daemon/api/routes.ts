@@ -71,6 +71,7 @@ export function answersOf(service: FleetService): Answers {
     'POST /v1/drift': ({ body }, signal) => service.compare(body.node, signal),
     'GET /v1/evidence': ({ query }, signal) => service.evidence(query.node, signal),
     'GET /v1/evidence/:digest': ({ params }, signal) => service.oneEvidence(params.digest, signal),
+    'GET /v1/divergence': (_, signal) => service.divergence(signal),
     'GET /v1/hotfixes': (_, signal) => service.hotfixes(signal),
     'GET /v1/audit': ({ query }, signal) => service.audit(query, signal),
     'GET /v1/audit/verify': ({ query }, signal) => service.verifyAudit(query.node, signal),

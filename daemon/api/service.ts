@@ -7,6 +7,7 @@ import type {
   Claim,
   Collect,
   Collected,
+  Divergence,
   EventRecord,
   EvidenceList,
   EvidenceView,
@@ -144,6 +145,7 @@ export interface FleetService {
   kept(node: string | undefined, signal: AbortSignal): Promise<KeptView>
   compare(node: string | undefined, signal: AbortSignal): Promise<KeptView>
   hotfixes(signal: AbortSignal): Promise<Hotfixes>
+  divergence(signal: AbortSignal): Promise<Divergence>
   evidence(node: string | undefined, signal: AbortSignal): Promise<EvidenceList>
   /** Throws `not-found` where nobody who answers keeps it, `conflict` where several begin so. */
   oneEvidence(digest: string, signal: AbortSignal): Promise<EvidenceView>

@@ -65,6 +65,7 @@ export async function createWitness(init: WitnessInit): Promise<Witness> {
   let saying: NodeJS.Timeout | undefined
   let saidAt = Number.NEGATIVE_INFINITY
   let saidSeq = 0
+  let sayAt = 0
   let writingSoon: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
 
@@ -125,8 +126,13 @@ export async function createWitness(init: WitnessInit): Promise<Witness> {
     take(network.self, { ...tail, epoch: init.epoch, at: statement.clock, bytes: statement.bytes })
     network.publish('events', encodeEvents('audit', statement.bytes))
   }
+  /** The earliest time that was asked for holds: growth must not wait for what is said for the sake of neighbours. */
   const sayAfter = (wait: number): void => {
-    saying ??= setTimeout(say, wait)
+    const at = now() + wait
+    if (saying !== undefined && at >= sayAt) return
+    clearTimeout(saying)
+    sayAt = at
+    saying = setTimeout(say, wait)
   }
 
   network.serve(SERVICE.heads, (_from, body) => {

@@ -7,7 +7,15 @@ export type * from './evidence.ts'
 export { toDocument } from './fields.ts'
 export type * from './fleet.ts'
 export type * from './images.ts'
-export { type Hotfixes, type Kept, type KeptLayer, type KeptView, keptOf, type MarkView } from './keep.ts'
+export {
+  type Divergence,
+  type Hotfixes,
+  type Kept,
+  type KeptLayer,
+  type KeptView,
+  keptOf,
+  type MarkView,
+} from './keep.ts'
 export { describeKeyFile, formatKeyFile, parseKeyFile } from './key-file.ts'
 export * from './problem.ts'
 export type * from './queries.ts'

@@ -57,6 +57,32 @@ export const hotfixesSchema = z.object({
 })
 export type Hotfixes = z.infer<typeof hotfixesSchema>
 
+const ran = { digest: digest.nullable(), version: z.string().nullable() }
+/** What members run beside what their groups' ledgers want. */
+export const divergenceSchema = z.object({
+  layers: list(
+    z.object({
+      group: label,
+      layer: label,
+      wanted: z.object({ digest, version: z.string().nullable() }).nullable(),
+      running: list(z.object({ ...ran, nodes: counter })),
+      stragglers: list(
+        z.object({
+          node: nodeId,
+          name: z.string(),
+          ...ran,
+          /** Since when it should run something else; null where the ledger does not remember. */
+          since: time.nullable(),
+          reason: z.string(),
+        }),
+      ),
+    }),
+  ),
+  /** Groups whose ledger could not be read, and nothing is known of. */
+  unknown: list(label),
+})
+export type Divergence = z.infer<typeof divergenceSchema>
+
 /** What a node says of what it runs. Throws `corrupt`. */
 export function keptOf(value: unknown): Kept {
   const found = check(keptSchema, value)

@@ -236,6 +236,10 @@ export const ROUTES = {
     params: evidence.evidenceRef,
     result: evidence.evidenceViewSchema,
   },
+  'GET /v1/divergence': {
+    summary: "Which nodes run something else than their group's ledger wants, since when and why",
+    result: keep.divergenceSchema,
+  },
   'GET /v1/hotfixes': { summary: 'All hotfixes of the fleet, and when each is over', result: keep.hotfixesSchema },
   'GET /v1/audit': {
     summary: "Entries of a node's audit log",

@@ -104,3 +104,11 @@ test('evidence is listed with who keeps it, and told with what was written last'
   )
   expect(await ctl.run(['evidence', 'get', 'ffff'])).toMatchObject({ code: 1 })
 })
+
+test('divergence names who runs what it should not, and exits with 1', async () => {
+  const { code, stdout } = await ctl.run(['divergence'])
+  expect(code).toBe(1)
+  expect(stdout).toMatch(
+    /^group web, layer app: wanted shop:v1; running: 2 nodes shop:v1, 1 node shop:v0\n {2}alpha runs shop:v0 for \d+d .* since it should not: it is failed\ngroup db: its ledger could not be read/,
+  )
+})

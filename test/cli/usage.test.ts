@@ -22,7 +22,7 @@ const COMMANDS = [
     name => `rollout ${name}`,
   ),
   ...['node write-off', 'ledger show', 'policy show', 'key new', 'key show'],
-  ...['taint', 'drift', 'hotfix start', 'hotfix extend', 'hotfix clear', 'hotfix list'],
+  ...['taint', 'drift', 'divergence', 'hotfix start', 'hotfix extend', 'hotfix clear', 'hotfix list'],
   ...['evidence list', 'evidence get'],
   ...['audit list', 'audit verify', 'audit export', 'why'],
 ]

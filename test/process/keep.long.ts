@@ -338,6 +338,25 @@ describe('what runs', () => {
     daemons[2] = await daemons[2]!.restart()
   }, 120_000)
 
+  test('is told where it is not what the group should run', async () => {
+    await eventually('all to run what they should', async () => (await daemons[0]!.ctl('divergence')).code === 0)
+    daemons[3]!.kill('SIGTERM')
+    await daemons[3]!.exited()
+    const n3 = await eventually('it to be known as gone', async () => {
+      const { members } = await daemons[0]!.json<{ members: MemberView[] }>('members')
+      const gone = members.find(({ name }) => name === 'n3')
+      return gone?.status === 'failed' && gone
+    })
+    const next = n3.layers[0]!.version === 'shop:v1' ? 'v2' : 'v1'
+    expect((await shop.start(next, '--force', '--max-unavailable', '2')).code).toBe(0)
+    const { code, stdout } = await daemons[0]!.ctl('divergence')
+    expect({ code, stdout }).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/n3 runs shop:v\d for .*: it is failed/),
+    })
+    daemons[3] = await daemons[3]!.restart()
+  }, 120_000)
+
   test('does not outlive its maximum age', async () => {
     const slot = slotOf(daemons[1]!)
     const app = { driver: 'process', command: ['sleep', '3600'], stopTimeout: '1s', maxAge: '10s' }

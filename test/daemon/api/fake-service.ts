@@ -534,6 +534,23 @@ export function fakeService(): Fake {
       if (!KEPT.image!.startsWith(digest)) throw new FleetError('not-found', `no evidence ${digest}`)
       return { digest: KEPT.image!, evidence: EVIDENCE }
     },
+    async divergence() {
+      trip()
+      const [digest, other] = ['ab', 'cd'].map(part => part.repeat(32) as Digest) as [Digest, Digest]
+      const straggler = {
+        node: id,
+        name: 'alpha',
+        digest: other,
+        version: 'shop:v0',
+        since: 1_700_000_000_000 as Millis,
+      }
+      const running = [
+        { digest, version: 'shop:v1', nodes: 2 },
+        { digest: other, version: 'shop:v0', nodes: 1 },
+      ]
+      const layer = { group: 'web', layer: 'app', wanted: { digest, version: 'shop:v1' }, running }
+      return { layers: [{ ...layer, stragglers: [{ ...straggler, reason: 'it is failed' }] }], unknown: ['db'] }
+    },
     async hotfixes() {
       trip()
       const hotfixes = KEPT.marks.map(mark => ({ node: id, name: 'alpha', layer: 'app', mark }))
