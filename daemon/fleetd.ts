@@ -43,7 +43,16 @@ import { createEvents, type Events } from './events/index.ts'
 import { createEvidence, type EvidenceKeeper } from './evidence/index.ts'
 import { createHandlers, type Handlers } from './handlers/index.ts'
 import { createHappenings, type Happenings } from './happenings.ts'
-import { createImages, createRetention, type Images, type KeptFor, openPins, type Retention } from './images/index.ts'
+import {
+  createImages,
+  createRetention,
+  createScrub,
+  type Images,
+  type KeptFor,
+  openPins,
+  type Retention,
+  type Scrub,
+} from './images/index.ts'
 import { createKeeping, createKeepOrders, type Keeping, type KeepOrders } from './keep/index.ts'
 import { createLedgers, growth, type Ledgers } from './ledgers.ts'
 import type { LogTap } from './log.ts'
@@ -95,6 +104,7 @@ export interface Fleetd {
   readonly images: Images
   readonly pushes: Pushes
   readonly retention: Retention
+  readonly scrub: Scrub
   readonly ledgers: Ledgers
   readonly groups: Groups
   readonly plans: Plans
@@ -223,7 +233,8 @@ export async function startFleetd(
     log,
   })
 
-  const store = await openStore(dataDir.path, dataDir.db)
+  let scrub: Scrub | undefined
+  const store = await openStore(dataDir.path, dataDir.db, { onDamaged: chunk => scrub?.found(chunk) })
   /** Undefined until every layer has found what it runs: before that nothing can be said to be of no use. */
   function* needed(): Generator<readonly [Digest, KeptFor]> {
     for (const driver of drivers) {
@@ -290,6 +301,7 @@ export async function startFleetd(
       }),
     during: retention.during,
   })
+  scrub = createScrub({ store, mend: images.mend, log, start: random.int(256) })
 
   const pushes: Pushes = await createPushes({
     network,
@@ -587,6 +599,7 @@ export async function startFleetd(
     images,
     pushes,
     retention,
+    scrub,
     ledgers,
     groups,
     plans,
@@ -672,6 +685,7 @@ export async function startFleetd(
       for (const driver of drivers) await driver.stop({ leaveRunning: !leave })
       await keeper.stop()
       await pushes.stop()
+      await scrub.stop()
       await retention.stop()
       await images.stop()
       await network.stop()

@@ -126,6 +126,17 @@ export function createMetrics(fleetd: Fleetd, tidy: Pick<Tidy, 'collections' | '
     'Bytes of image chunks that went to peers.',
     () => fleetd.images.traffic().sent,
   )
+  const { scrub } = fleetd
+  counter(
+    'fleet_scrub_chunks_total',
+    'Stored chunks that were read and compared with their digests.',
+    () => scrub.stats().read,
+  )
+  counter('fleet_chunks_damaged_total', 'Stored chunks that did not match their digests.', () => scrub.stats().damaged)
+  counter('fleet_chunks_mended_total', 'Damaged chunks that came anew from a peer.', () => scrub.stats().mended)
+  gauge('fleet_chunks_lacking', 'Damaged chunks that no peer has given back yet.', set =>
+    set.set(scrub.stats().lacking),
+  )
   const handlers = fleetd.handlers.stats
   counter('fleet_handlers_started_total', 'Runs of event handlers that were started.', () => handlers().started)
   counter('fleet_handlers_failed_total', 'Runs of event handlers that failed or timed out.', () => handlers().failed)

@@ -315,10 +315,20 @@ export function createService(fleetd: Fleetd): FleetService {
       })
       return { ...last, done: image.manifest.size, total: image.manifest.size, etaSeconds: 0 }
     },
-    async verifyImage(reference, progress, signal) {
+    async verifyImage(reference, repair, progress, signal) {
       const image = images.resolve(reference)
-      const result = await images.verify(image.digest, signal, done => progress({ done, total: image.manifest.size }))
-      return { digest: image.digest, chunks: result.chunks, missing: result.missing.length, damaged: result.bad }
+      const result = await images.verify(image.digest, {
+        signal,
+        repair,
+        onProgress: done => progress({ done, total: image.manifest.size }),
+      })
+      return {
+        digest: image.digest,
+        chunks: result.chunks,
+        missing: result.missing.length,
+        damaged: result.bad,
+        repaired: result.repaired,
+      }
     },
     async exportImage(reference, options) {
       const { exportImage } = await import('./bundles/index.ts')

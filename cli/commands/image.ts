@@ -55,8 +55,9 @@ export const IMAGE: Group = {
     {
       usage: 'verify <image>',
       summary: 'read every chunk of an image and compare it with its digest',
-      example: `fleetctl image verify shop:v1
-    exits with 1 when a chunk is damaged or missing`,
+      flags: [{ flags: '--repair', help: 'get exactly the chunks that are damaged or missing from other members' }],
+      example: `fleetctl image verify --repair shop:v1
+    exits with 1 when a chunk is damaged or missing, and could not be mended`,
       load: async () => imageVerify,
     },
     {

@@ -96,7 +96,8 @@ export function streamsOf(service: FleetService): Streams {
     'POST /v1/images/build': ({ body }, update, signal) => service.buildImage(body, update, signal),
     'POST /v1/images/:ref/fetch': ({ params }, update, signal) => service.fetchImage(params.ref, update, signal),
     'POST /v1/images/import': ({ body }, update, signal) => service.importImage(body.path, update, signal),
-    'POST /v1/images/:ref/verify': ({ params }, update, signal) => service.verifyImage(params.ref, update, signal),
+    'POST /v1/images/:ref/verify': ({ params, query }, update, signal) =>
+      service.verifyImage(params.ref, query.repair === 'true', update, signal),
     'GET /v1/events': async ({ query }, update, signal) => {
       let cursor = query.since ?? 0
       for await (const event of service.events(query, signal)) {

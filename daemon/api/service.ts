@@ -116,8 +116,13 @@ export interface FleetService {
   exportImage(image: string, options: { since: string | undefined; withPlan: boolean }): Promise<Download>
   /** Throws what is wrong with the bundle; chunks that were good are kept. */
   importImage(path: string, progress: (progress: Progress) => void, signal: AbortSignal): Promise<Imported>
-  /** Resolves with what it found, damage too. */
-  verifyImage(image: string, progress: (progress: Progress) => void, signal: AbortSignal): Promise<Verified>
+  /** Resolves with what it found, damage too, and what of it peers could mend where that is wanted. */
+  verifyImage(
+    image: string,
+    repair: boolean,
+    progress: (progress: Progress) => void,
+    signal: AbortSignal,
+  ): Promise<Verified>
   pinImage(image: string, pinned: boolean): Promise<Pinned>
   /** Throws `refused` when the image is needed on this host. */
   removeImage(image: string): Promise<Removed>

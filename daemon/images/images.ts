@@ -83,14 +83,18 @@ export interface Images {
    * Throws `unavailable` when none has come for half a minute.
    */
   fetchPart(image: StoredImage, part: { from: number; to: number }, signal: AbortSignal): Promise<void>
+  /**
+   * Brings in these chunks of an image that is known here. Throws `unavailable` when no member that can be reached has it, or none of them has come for
+   * half a minute.
+   */
+  mend(image: StoredImage, indexes: readonly number[], signal: AbortSignal): Promise<void>
   /** How many of an image's chunks are here. */
   heldChunks(image: StoredImage): number
-  /** Reads and hashes every chunk. Damaged ones are removed. */
+  /** Reads and hashes every chunk. Damaged ones are removed; with `repair` they, and those that are missing, come anew from peers where these have them. */
   verify(
     image: Digest,
-    signal: AbortSignal,
-    onProgress?: (bytes: number) => void,
-  ): Promise<{ chunks: number; bad: Digest[]; missing: Digest[] }>
+    options: { signal: AbortSignal; repair: boolean; onProgress?: (bytes: number) => void },
+  ): Promise<{ chunks: number; bad: Digest[]; missing: Digest[]; repaired: number }>
   peers(image: Digest): ReadonlyMap<NodeId, PeerTraffic>
   /** Bytes of chunks from and to all peers since the daemon started. */
   traffic(): { readonly received: number; readonly sent: number }
@@ -280,6 +284,43 @@ export function createImages(init: ImagesInit): Images {
     })
   }
 
+  /** Some chunks of an image that is known here. Gives up when none has come for a while. */
+  const fetchSome = async (
+    image: StoredImage,
+    what: string,
+    wanted: (index: number) => boolean,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    await share(`${image.digest}/${what}`, signal, undefined, async (_, ended) => {
+      const stalled = new AbortController()
+      const timer = setTimeout(() => stalled.abort(), PART_STALL)
+      const either = AbortSignal.any([ended, stalled.signal])
+      try {
+        await init.during(image.digest, () =>
+          download({ ...swarmOf(image), wanted, progressed: () => timer.refresh() }, either),
+        )
+      } catch (error) {
+        if (!stalled.signal.aborted) throw error
+        const { name, version } = image.manifest
+        throw new FleetError(
+          'unavailable',
+          `no member that can be reached has what is missing here of image ${name}:${version}`,
+          { cause: error },
+        )
+      } finally {
+        clearTimeout(timer)
+      }
+      return image
+    })
+  }
+  const mend: Images['mend'] = async (image, indexes, signal) => {
+    const { name, version } = image.manifest
+    if (init.providers(image.digest).every(peer => peer === network.self))
+      throw new FleetError('unavailable', `no other member that can be reached has image ${name}:${version}`)
+    const some = new Set(indexes)
+    await fetchSome(image, `of ${[...some].join(' ')}`, index => some.has(index), signal)
+  }
+
   const images: Images = {
     async build(request, options) {
       const known = store.images().length
@@ -328,49 +369,36 @@ export function createImages(init: ImagesInit): Images {
       )
     },
     learn: (digest, signal) => find(digest, AbortSignal.any([signal, stopping.signal])),
-    async fetchPart(image, { from, to }, signal) {
-      await share(`${image.digest}/${from}-${to}`, signal, undefined, async (_, ended) => {
-        const wanted = (index: number): boolean => index >= from && index < to
-        const stalled = new AbortController()
-        const timer = setTimeout(() => stalled.abort(), PART_STALL)
-        const either = AbortSignal.any([ended, stalled.signal])
-        try {
-          await init.during(image.digest, () =>
-            download({ ...swarmOf(image), wanted, progressed: () => timer.refresh() }, either),
-          )
-        } catch (error) {
-          if (!stalled.signal.aborted) throw error
-          const { name, version } = image.manifest
-          throw new FleetError(
-            'unavailable',
-            `no member that can be reached has what is missing here of image ${name}:${version}`,
-            { cause: error },
-          )
-        } finally {
-          clearTimeout(timer)
-        }
-        return image
-      })
-    },
+    fetchPart: (image, { from, to }, signal) =>
+      fetchSome(image, `${from}-${to}`, index => index >= from && index < to, signal),
+    mend,
     heldChunks: image => image.index.reduce((sum, ref) => sum + Number(store.has(ref.digest)), 0),
-    async verify(digest, signal, onProgress) {
+    async verify(digest, { signal, repair, onProgress }) {
       const image = store.image(digest)
       if (image === undefined) throw new FleetError('not-found', `no image ${digest.slice(0, 12)} here`)
       const bad: Digest[] = []
       const missing: Digest[] = []
+      const lacking: number[] = []
       let done = 0
-      for (const { digest: chunk, length } of image.index) {
+      for (const [at, { digest: chunk, length }] of image.index.entries()) {
         signal.throwIfAborted()
         done += length
         onProgress?.(done)
         try {
-          if ((await store.get(chunk)) === undefined) missing.push(chunk)
+          if ((await store.get(chunk)) !== undefined) continue
+          missing.push(chunk)
         } catch (error) {
           if (toFleetError(error).code !== 'corrupt') throw error
           bad.push(chunk)
         }
+        lacking.push(at)
       }
-      return { chunks: image.index.length, bad, missing }
+      if (repair && lacking.length > 0)
+        await mend(image, lacking, signal).catch(error => {
+          if (toFleetError(error).code !== 'unavailable') throw error
+        })
+      const repaired = lacking.filter(at => store.has(image.index[at]!.digest)).length
+      return { chunks: image.index.length, bad, missing, repaired }
     },
     peers: digest => traffic.of(digest),
     traffic: traffic.total,

@@ -5,4 +5,5 @@
 export { createImages, type FetchProgress, type Images } from './images.ts'
 export { openPins, type Pins } from './pins.ts'
 export { createRetention, type KeptFor, type Retention } from './retention.ts'
+export { createScrub, type Scrub } from './scrub.ts'
 export type { PeerTraffic } from './traffic.ts'

@@ -151,6 +151,10 @@ export const importedSchema = z.object({
 })
 export type Imported = z.infer<typeof importedSchema>
 
+export const verifyQuerySchema = z.strictObject({
+  /** `true`: chunks that are damaged or missing are fetched from peers. */
+  repair: z.enum(['true', 'false']).default('false'),
+})
 export const verifiedSchema = z.object({
   digest,
   chunks: counter,
@@ -158,6 +162,8 @@ export const verifiedSchema = z.object({
   missing: counter,
   /** Chunks whose bytes do not match their digest. */
   damaged: list(digest),
+  /** Of those, and of the missing ones, how many have come anew from peers. */
+  repaired: counter,
 })
 export type Verified = z.infer<typeof verifiedSchema>
 

@@ -150,6 +150,7 @@ export const ROUTES = {
   'POST /v1/images/:ref/verify': {
     summary: 'Reads every chunk of an image and compares it with its digest',
     params: image,
+    query: images.verifyQuerySchema,
     events: images.progressSchema,
     result: images.verifiedSchema,
   },

@@ -129,7 +129,7 @@ export async function openChunkFiles(
       await inTurn(chunk, () => rm(pathOf(chunk), { force: true }))
       throw new FleetError(
         'corrupt',
-        `chunk ${chunk.slice(0, 12)} is damaged on this disk and was removed; "fleetctl image fetch" gets it from another member again`,
+        `chunk ${chunk.slice(0, 12)} is damaged on this disk and was removed; "fleetctl image verify --repair" gets it from another member again`,
       )
     },
     async remove(chunks, after) {

@@ -165,6 +165,9 @@ test('verify exits with 1 when a chunk is damaged', async () => {
   fake.damaged = [digest]
   const bad = await ctl.run(['image', 'verify', 'shop:v1'])
   expect(bad.code).toBe(1)
+  expect((await ctl.run(['image', 'verify', '--repair', 'shop:v1'])).stdout).toContain(
+    '1 that were damaged or missing came anew',
+  )
   expect(bad.stderr).toMatch(/of 3 chunks 1 are damaged \([0-9a-f]{12}\) and 0 are missing/)
 })
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Imported } from '../../protocol/index.ts'
@@ -52,6 +52,36 @@ test('a node that never saw the origin takes its image out of a file and gives i
   expect(imported.newChunks).toBeLessThan(imported.chunks / 4)
   expect((await neighbour.ctl('image', 'verify', 'disk:v2')).code).toBe(0)
 }, 60_000)
+
+test('a byte that flipped on the disk is named, and comes anew from a peer; where none has it, it is told and comes from the file', async () => {
+  /** Flips a byte of some chunk of v1 on the disk of the site. */
+  const rot = (): void => {
+    const folder = join(site.dir, 'chunks')
+    const file = readdirSync(folder, { recursive: true, encoding: 'utf8' }).find(name => name.length > 60)!
+    const content = readFileSync(join(folder, file))
+    content[9]! ^= 1
+    writeFileSync(join(folder, file), content)
+  }
+  rot()
+  const mended = await site.ctl('image', 'verify', '--repair', 'disk:v1')
+  expect(mended.stdout, mended.stderr).toContain('1 that were damaged or missing came anew from peers')
+  expect(storedChunks(site.dir)).toEqual({ good: SIZE, wrong: [] })
+  expect(site.log()).toContain('was damaged on this disk and is not offered any more; it is of disk:v1')
+
+  rot()
+  await neighbour.json('image', 'rm', 'disk:v1')
+  await eventually('the site to know that nobody else has it', async () => {
+    const { peers } = await site.json<{ peers: { offers: boolean }[] }>('image', 'peers', 'disk:v1')
+    return peers.every(({ offers }) => !offers)
+  })
+  const alone = await site.ctl('image', 'verify', '--repair', 'disk:v1')
+  expect(alone).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/1 are damaged \(.+\) and 0 are missing; 0 came anew/),
+  })
+  expect((await site.json<Imported>('image', 'import', bundle('v1'))).newChunks).toBe(1)
+  expect(storedChunks(site.dir)).toEqual({ good: SIZE, wrong: [] })
+})
 
 test('a bundle that was cut, changed or is none is refused in a sentence', async () => {
   const changed = readFileSync(bundle('v1'))

@@ -380,10 +380,10 @@ export function fakeService(): Fake {
       const digest = sha256(Buffer.from(path))
       return { digest, name: 'shop', version: 'v1', size: 4096, chunks: 3, newChunks: 2, policies: 1, plans }
     },
-    async verifyImage(ref, progress) {
+    async verifyImage(ref, repair, progress) {
       const { digest, chunks } = find(ref)
       progress({ done: 1, total: 3 })
-      return { digest, chunks, missing: 0, damaged: fake.damaged }
+      return { digest, chunks, missing: 0, damaged: fake.damaged, repaired: repair ? fake.damaged.length : 0 }
     },
     async pinImage(ref, pinned) {
       const image = find(ref)
