@@ -11,6 +11,7 @@ import { ociDocument, ociRequest, pushMessage } from './oci.ts'
 import { reach } from './relay.ts'
 import { serfRpc } from './serf-rpc.ts'
 import { statement } from './statement.ts'
+import { tar } from './tar.ts'
 import { token } from './token.ts'
 
 /** Every decoder of bytes that come from outside. A new one gets its line here. */
@@ -18,7 +19,7 @@ export const TARGETS: readonly Target[] = [
   ...[framing, handshake, linkOpen, linkFrame, eventFrame, gossip, rpc, mdns, reach],
   ...[statement, document, token],
   ...[ledgerValue, ledgerRequest, ledgerReply],
-  ...[swarmMessage, imageDescription, manifest, chunkIndex, bundle],
+  ...[swarmMessage, imageDescription, manifest, chunkIndex, bundle, tar],
   ...[ociRequest, ociDocument, pushMessage],
   ...[api, serfRpc],
 ]
