@@ -19,15 +19,21 @@ export function acceptFrom(
 ): Promise<void> {
   return sessions.handle(
     CHANNEL_PROTOCOL,
-    async (session, stream) => {
-      const over = frames(stream, LIMITS.channelFrame)
-      const service = await nextFrame(over, AbortSignal.timeout(OPEN_TIMEOUT))
-      const handler = service === undefined ? undefined : handlers.get(Buffer.from(service).toString())
-      if (handler === undefined) throw new FleetError('not-found', 'no such service')
-      handler(channelOver(session.peer, over))
-    },
+    (session, stream) => takeChannel(session.peer, frames(stream, LIMITS.channelFrame), handlers),
     LIMITS_PER_PEER,
   )
+}
+
+/** Hands a channel that a peer has begun to whoever takes its service. Rejects `not-found` where nobody does. */
+export async function takeChannel(
+  peer: NodeId,
+  over: Frames,
+  handlers: ReadonlyMap<string, (channel: Channel) => void>,
+): Promise<void> {
+  const service = await nextFrame(over, AbortSignal.timeout(OPEN_TIMEOUT))
+  const handler = service === undefined ? undefined : handlers.get(Buffer.from(service).toString())
+  if (handler === undefined) throw new FleetError('not-found', 'no such service')
+  handler(channelOver(peer, over))
 }
 
 /** Opens a channel over an admitted connection. Rejects `unavailable`, or `timeout` when `signal` is aborted first. */
@@ -35,14 +41,18 @@ export async function openOver(session: Session, service: string, signal: AbortS
   let stream: Stream | undefined
   try {
     stream = await session.connection.newStream(CHANNEL_PROTOCOL, { signal, runOnLimitedConnection: true })
-    const over = frames(stream, LIMITS.channelFrame)
-    await over.send(Buffer.from(service))
-    return channelOver(session.peer, over)
+    return await beginChannel(session.peer, frames(stream, LIMITS.channelFrame), service)
   } catch (cause) {
     stream?.abort(new Error('channel not opened'))
     const code = signal.aborted ? 'timeout' : 'unavailable'
     throw new FleetError(code, `no channel ${service} to ${session.peer}: ${String(cause)}`, { cause })
   }
+}
+
+/** The opener's side: names the service. */
+export async function beginChannel(peer: NodeId, over: Frames, service: string): Promise<Channel> {
+  await over.send(Buffer.from(service))
+  return channelOver(peer, over)
 }
 
 function channelOver(peer: NodeId, over: Frames): Channel {

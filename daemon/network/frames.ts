@@ -33,34 +33,11 @@ export interface Frames {
 
 export function frames(stream: Stream, maxFrame: number): Frames {
   const outbox = createOutbox()
-  let pieces = 0
   const lost = (cause?: unknown) => outbox.fail(new Error('the stream was closed', { cause }))
   pipe(outbox.source, stream.sink).then(() => lost(), lost)
   onStreamEnd(stream, lost)
   return {
-    incoming: pipe(
-      stream.source,
-      async function* (source) {
-        for await (const piece of source) {
-          if (++pieces > mostPieces(maxFrame)) throw new FleetError('corrupt', 'a frame comes in crumbs')
-          yield piece
-        }
-      },
-      source => decode(source, { maxDataLength: maxFrame, maxLengthLength: 5 }),
-      async function* (source) {
-        try {
-          let taken = 0
-          for await (const frame of source) {
-            pieces = 0
-            yield frame.subarray()
-            // What has arrived is read without a turn of the loop in between: a mebibyte of the smallest frames holds it for a second.
-            if (++taken % FRAMES_A_TURN === 0) await nextTurn()
-          }
-        } catch (error) {
-          throw isMalformed(error) ? new FleetError('corrupt', `malformed frame: ${error.message}`) : error
-        }
-      },
-    ),
+    incoming: framesIn(stream.source, maxFrame),
     over: outbox.over,
     get queuedBytes() {
       return outbox.queuedBytes
@@ -75,6 +52,37 @@ export function frames(stream: Stream, maxFrame: number): Frames {
       stream.abort(reason)
     },
   }
+}
+
+/** The frames that these bytes are. Throws what their source throws, and `corrupt` on a malformed frame or one over the limit. */
+export function framesIn(
+  bytes: AsyncIterable<Uint8Array | Uint8ArrayList>,
+  maxFrame: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let pieces = 0
+  return pipe(
+    bytes,
+    async function* (source) {
+      for await (const piece of source) {
+        if (++pieces > mostPieces(maxFrame)) throw new FleetError('corrupt', 'a frame comes in crumbs')
+        yield piece
+      }
+    },
+    source => decode(source, { maxDataLength: maxFrame, maxLengthLength: 5 }),
+    async function* (source) {
+      try {
+        let taken = 0
+        for await (const frame of source) {
+          pieces = 0
+          yield frame.subarray()
+          // What has arrived is read without a turn of the loop in between: a mebibyte of the smallest frames holds it for a second.
+          if (++taken % FRAMES_A_TURN === 0) await nextTurn()
+        }
+      } catch (error) {
+        throw isMalformed(error) ? new FleetError('corrupt', `malformed frame: ${error.message}`) : error
+      }
+    },
+  )
 }
 
 /** The bytes were read and make no sense, as opposed to a stream that was cut in the middle of a frame. */

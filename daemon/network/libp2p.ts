@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { type Address, FleetError, type KeyPair, LIMITS, type NodeId, nodeIdOf } from '../../protocol/index.ts'
 import { type Endpoint, endpointOf, isLoopback } from './address.ts'
+import { type Bulk, createBulk } from './bulk/index.ts'
 import { acceptFrom, openOver } from './channels.ts'
 import { answersAt, dial, untilAborted, usableEndpoints } from './dial.ts'
 import { contained, throttled } from './events.ts'
@@ -53,6 +54,7 @@ interface Running {
   readonly unwatch: () => void
   readonly sessions: Sessions
   readonly links: Links
+  readonly bulk: Bulk
   readonly events: NetworkEvents
   readonly relaying: Relaying | undefined
   readonly sweep: NodeJS.Timeout
@@ -87,7 +89,9 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     state = 'running'
     const events = contained(given, log, () => running !== undefined)
     const sockets = followSockets(log)
-    const node = await createNode(options)
+    const node = await createNode(options, socket =>
+      running === undefined ? socket.destroy() : running.bulk.take(socket),
+    )
     const unwatchInterfaces = watchInterfaces(() => {
       void sockets.endStranded()
       move()
@@ -102,7 +106,17 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       const links = await createLinks(sessions, self, linkEvents(events), log)
       await serveRequests(sessions, requestHandlers)
       await acceptFrom(sessions, channelHandlers)
-      const sweep = setInterval(() => closeIdle(sessions, links), IDLE_SWEEP)
+      const bulk = createBulk({
+        lanOnly,
+        addresses: direct,
+        ask: (session, service, signal) => ask(session, service, new Uint8Array(), signal),
+        serve: (service, handler) => void requestHandlers.set(service, handler),
+        sessionOf: peer => linked.get(peer) ?? sessions.of(peer)[0],
+        handlers: channelHandlers,
+        heard,
+        log,
+      })
+      const sweep = setInterval(() => closeIdle(sessions, links, bulk), IDLE_SWEEP)
       sweep.unref()
       running = {
         node,
@@ -112,6 +126,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
         unwatch,
         sessions,
         links,
+        bulk,
         events,
         relaying: options.relay && !lanOnly ? await relayingOver(node, sessions, events) : undefined,
         sweep,
@@ -191,6 +206,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     if (last === undefined) return
     clearInterval(last.sweep)
     last.unwatch()
+    last.bulk.stop()
     await last.relaying?.stop()
     await Promise.all(last.links.peers().map(peer => last.links.close(peer)))
     await changePresence(last)
@@ -329,7 +345,8 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     },
     serve: (service, handler) => void requestHandlers.set(service, handler),
     async openChannel(node, service, given) {
-      return openOver(await sessionForCall(node, given), service, given.signal)
+      const session = await sessionForCall(node, given)
+      return (await use().bulk.open(session, service, given.signal)) ?? openOver(session, service, given.signal)
     },
     acceptChannels: (service, handler) => void channelHandlers.set(service, handler),
   }
@@ -344,9 +361,9 @@ function speaksFrom(session: Session | undefined): string | undefined {
 const idle = new WeakSet<Session>()
 
 /** Closes connections that were made for a request or a channel and have not been used since the sweep before. */
-function closeIdle(sessions: Sessions, links: Links): void {
+function closeIdle(sessions: Sessions, links: Links, bulk: Bulk): void {
   for (const session of [...sessions.all()]) {
-    const used = links.has(session.peer) || session.connection.streams.length > 0
+    const used = links.has(session.peer) || session.connection.streams.length > 0 || bulk.uses(session)
     if (used) idle.delete(session)
     else if (idle.has(session)) session.close()
     else idle.add(session)

@@ -1,4 +1,5 @@
 import './promise-with-resolvers.ts'
+import type { Socket } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import type { MultiaddrConnection } from '@libp2p/interface'
@@ -8,6 +9,7 @@ import { createLibp2p, type Libp2p, type Libp2pInit } from 'libp2p'
 import type { Logger } from 'pino'
 import { type Address, FleetError, type KeyPair, LIMITS } from '../../protocol/index.ts'
 import { addressOf, type Endpoint, endpointOf, expandWildcard, isLocalHost, parseAddress } from './address.ts'
+import { sharedPort } from './bulk/doorstep.ts'
 import { guardedYamux } from './muxer.ts'
 import { silentLogger } from './silent-logger.ts'
 
@@ -24,8 +26,11 @@ export interface Node {
   readonly components: NodeComponents
 }
 
-/** A libp2p node that does nothing of its own accord: no identify, no pings, no dialling, no peer book. Started, and not listening. */
-export async function createNode({ key, lanOnly }: NodeOptions): Promise<Node> {
+/**
+ * A libp2p node that does nothing of its own accord: no identify, no pings, no dialling, no peer book. Started, and not listening. Connections
+ * to its port that begin with a TLS handshake go to `onTls`.
+ */
+export async function createNode({ key, lanOnly }: NodeOptions, onTls: (socket: Socket) => void): Promise<Node> {
   const denied = (address: Multiaddr) => lanOnly && !isLocalHost(address.nodeAddress().address)
   let components: NodeComponents | undefined
   const libp2p = await createLibp2p({
@@ -35,7 +40,7 @@ export async function createNode({ key, lanOnly }: NodeOptions): Promise<Node> {
     transports: [
       given => {
         components = given
-        return tcp()(given)
+        return sharedPort(tcp()(given), onTls)
       },
     ],
     connectionEncrypters: [noise()],
