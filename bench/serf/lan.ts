@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { createWorld } from '../../test/support/netns.ts'
+import { createWorld, type Host } from '../../test/support/netns.ts'
 
 /** Where the agents live: hosts on one LAN, each a network namespace, and one more from which they are asked. */
 export interface Place {
@@ -16,14 +16,39 @@ export const addressOf = (index: number): string => `10.77.0.${index + 1}`
 export function createPlace(count: number): { place: Place; close(): void } {
   const world = createWorld()
   const lan = world.lan()
-  const hosts = Array.from({ length: count }, (_, index) => {
-    const host = world.host(`h${index}`)
-    host.plug(lan, 'eth0', [`${addressOf(index)}/16`])
-    return host.space
+  const plugged = (name: string, address: string): Seat => {
+    const host = world.host(name)
+    host.plug(lan, 'eth0', [`${address}/16`])
+    return { host, address }
+  }
+  const hosts = Array.from({ length: count }, (_, index) => plugged(`h${index}`, addressOf(index)))
+  const asker = plugged('asker', ASKER)
+  acquaint([...hosts, asker])
+  return {
+    place: { lan: lan.space, asker: asker.host.space, hosts: hosts.map(({ host }) => host.space) },
+    close: () => world.close(),
+  }
+}
+
+interface Seat {
+  readonly host: Host
+  readonly address: string
+}
+
+/**
+ * Tells every host the hardware address of every other. The kernel's table of neighbours is one for all namespaces and holds 1024 that
+ * were found by asking (arp(7), gc_thresh3): fifty hosts that all speak with each other are 2550, and lose packets to one another for seconds at a time.
+ */
+function acquaint(seats: readonly Seat[]): void {
+  const neighbours = seats.map(({ host, address }) => {
+    const [{ address: hardware }] = JSON.parse(host.run('ip', '-j', 'link', 'show', 'eth0')) as [{ address: string }]
+    return { address, entry: `neigh replace ${address} lladdr ${hardware} dev eth0 nud permanent\n` }
   })
-  const asker = world.host('asker')
-  asker.plug(lan, 'eth0', [`${ASKER}/16`])
-  return { place: { lan: lan.space, asker: asker.space, hosts }, close: () => world.close() }
+  for (const { host, address } of seats) {
+    const others = neighbours.filter(neighbour => neighbour.address !== address)
+    const input = others.map(({ entry }) => entry).join('')
+    execFileSync('ip', ['-n', host.space, '-batch', '-'], { input, stdio: ['pipe', 'ignore', 'inherit'] })
+  }
 }
 
 /**
