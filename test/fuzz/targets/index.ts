@@ -4,6 +4,7 @@ import { bundle } from './bundle.ts'
 import { document } from './document.ts'
 import { eventFrame, gossip, linkFrame } from './gossip.ts'
 import { chunkIndex, imageDescription, manifest, swarmMessage } from './images.ts'
+import { auditMessage, evidenceBundle, keptReport } from './keep.ts'
 import { ledgerReply, ledgerRequest, ledgerValue } from './ledger.ts'
 import { mdns } from './mdns.ts'
 import { framing, handshake, linkOpen, rpc } from './network.ts'
@@ -21,5 +22,6 @@ export const TARGETS: readonly Target[] = [
   ...[ledgerValue, ledgerRequest, ledgerReply],
   ...[swarmMessage, imageDescription, manifest, chunkIndex, bundle, tar],
   ...[ociRequest, ociDocument, pushMessage],
+  ...[auditMessage, keptReport, evidenceBundle],
   ...[api, serfRpc],
 ]

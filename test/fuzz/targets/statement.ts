@@ -1,3 +1,4 @@
+import { AUDIT_HEAD } from '../../../protocol/audit/head.ts'
 import {
   checkCertificate,
   encode,
@@ -6,8 +7,10 @@ import {
   LIMITS,
   open,
   openAnswer,
+  openAuditHead,
   openDismissal,
   openEvent,
+  openMarkOrder,
   openOrder,
   openPlan,
   openPush,
@@ -24,6 +27,7 @@ import {
 import { ENDORSEMENT } from '../../../protocol/manifest.ts'
 import { CERTIFICATE, INVITE, REVOCATION } from '../../../protocol/statements/admission.ts'
 import { EVENT } from '../../../protocol/statements/event.ts'
+import { MARK_ORDER } from '../../../protocol/statements/mark.ts'
 import { DISMISSAL, RECORD, SUSPICION, VITALS } from '../../../protocol/statements/member.ts'
 import { NOTICE } from '../../../protocol/statements/notice.ts'
 import { POLICY } from '../../../protocol/statements/policy.ts'
@@ -64,6 +68,8 @@ const KINDS: readonly { kind: StatementKind<unknown>; by: KeyPair; open: (bytes:
   { kind: ANSWER, by: NODE_KEY, open: bytes => openAnswer(AUTHORITY, bytes, NOW) },
   { kind: DISMISSAL, by: NODE_KEY, open: bytes => openDismissal(AUTHORITY, bytes, NOW) },
   { kind: PUSH, by: NODE_KEY, open: bytes => openPush(AUTHORITY, bytes, NOW) },
+  { kind: AUDIT_HEAD, by: NODE_KEY, open: bytes => openAuditHead(AUTHORITY, bytes, NOW) },
+  { kind: MARK_ORDER, by: OPERATOR, open: bytes => openMarkOrder(AUTHORITY, bytes, NOW) },
   { kind: NOTICE, by: NODE_KEY, open: bytes => open(NOTICE, AUTHORITY.fleet, bytes) },
 ]
 
@@ -184,6 +190,8 @@ export const STATEMENTS: readonly Statement<unknown>[] = [
     },
     NODE_KEY,
   ),
+  signed(AUDIT_HEAD, { node: NODE, epoch: 2, seq: 9, hash: image('h') }, NODE_KEY),
+  signed(MARK_ORDER, { node: NODE, layer: 'app', act: 'hotfix', until: NOW, reason: 'ticket 812' }, OPERATOR),
   signed(NOTICE, { group: 'web', epoch: 1, version: 0, value: encodeValue(genesis('web', [NODE])) }, NODE_KEY),
 ]
 
