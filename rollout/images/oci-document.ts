@@ -88,8 +88,11 @@ export function parseDocument(bytes: Uint8Array): OciDocument {
 function assertModest(bytes: Buffer): void {
   let depth = 0
   let values = 0
-  for (let at = 0; at < bytes.byteLength; at++) {
-    const byte = bytes[at]
+  // Read once: V8 asks a Buffer for it anew each time, which takes ten times as long as all the rest.
+  const { length } = bytes
+  for (let at = 0; at < length; at++) {
+    const byte = bytes[at]!
+    if (byte < QUOTE) continue // blanks, of which there may be four million
     if (byte === QUOTE) {
       at = endOfText(bytes, at)
       if (at < 0) throw new FleetError('bad-input', 'the manifest is not JSON')
@@ -103,8 +106,13 @@ function assertModest(bytes: Buffer): void {
   }
 }
 
-const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c]
-const [OPEN_LIST, CLOSE_LIST, OPEN_MAP, CLOSE_MAP] = [0x5b, 0x5d, 0x7b, 0x7d]
+const QUOTE = 0x22
+const COMMA = 0x2c
+const OPEN_LIST = 0x5b
+const BACKSLASH = 0x5c
+const CLOSE_LIST = 0x5d
+const OPEN_MAP = 0x7b
+const CLOSE_MAP = 0x7d
 
 /** Where the text ends that begins at `start`: at the next quote with an even number of backslashes before it. -1 when nowhere. */
 function endOfText(bytes: Buffer, start: number): number {

@@ -92,6 +92,7 @@ export const ociDocument: Target = {
     text('{"schemaVersion":2,"schemaVersion":1,"config":{},"layers":[]}'),
     Uint8Array.of(0xff, 0xfe),
     new Uint8Array(MAX_DOCUMENT + 1).fill(0x20),
+    new Uint8Array(MAX_DOCUMENT).fill(0x20),
   ],
   run: parseDocument,
 }
