@@ -11,11 +11,11 @@ const HURRIED = 20
 /** And how often an intermittent member, which observes nobody, measures the members that it is attached to, in intervals: for its coordinate alone. */
 const ATTACHED_EVERY = 60
 /** An observer that was sent anything within so many intervals before a round needs no further sign of life: the next comes 1 + SAID intervals later at most. */
-const SAID = 0.25
+const SAID = 0.1
 /** A subject that was heard within so many intervals is not probed: its sign of life may be a little late. */
-const FRESH = 1.4
+const FRESH = 1.25
 /** How many times in an interval it is looked at who was not heard. */
-const GRAINS = 4
+const GRAINS = 8
 /** The host of a subject that did not answer a knock while all was well is tried again so often, in intervals: only of one that did is the silence worth anything. */
 const TRY_DOOR_EVERY = 60
 
@@ -24,7 +24,13 @@ interface Probe {
   readonly sentAt: Millis
   /** When others are asked; undefined once they have been. */
   relayAt: Millis | undefined
+  /** When those others have had their time, so that what the host answers to a knock may be held against it. */
+  readonly concludeAt: Millis
   readonly failAt: Millis
+  /** Its host is knocked at, or was. */
+  knocked: boolean
+  /** What came of that, where it was no sign of life. */
+  door: Exclude<Knock, 'open'> | undefined
   /** The others that were asked and have not said yet that they cannot reach it either. Nobody else's word counts. */
   readonly asked: Set<NodeId>
   /** For the round trip alone: no answer says nothing. */
@@ -36,6 +42,8 @@ interface Door {
   knockedAt: Millis
   knocking: boolean
   usual: Knock | undefined
+  /** When it answered, if it did the last time. */
+  answeredAt: Millis | undefined
 }
 
 export interface DetectorInit {
@@ -93,24 +101,31 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
   // A random phase, so that a fleet that was started together does not probe together.
   let nextRound = millis(start + random.int(profile.probeInterval))
 
-  const probe = (now: Millis, subject: NodeId, measureOnly = false): void => {
+  const probe = (now: Millis, subject: NodeId, measureOnly = false): Probe => {
     const stretch = awareness.score + 1
     serial = (serial + 1) % MAX_SERIAL
     const linked = init.linked(subject)
-    probes.set(serial, {
+    const patience = profile.probeTimeout * stretch
+    // Without a link there is nothing to wait for: others are asked at once.
+    const relayAt = linked ? now + patience : now
+    const outstanding: Probe = {
       subject,
       sentAt: now,
-      // Without a link there is nothing to wait for: others are asked at once.
-      relayAt: measureOnly ? undefined : linked ? millis(now + profile.probeTimeout * stretch) : now,
+      relayAt: measureOnly ? undefined : millis(relayAt),
+      concludeAt: millis(relayAt + patience),
       failAt: millis(now + Math.max(profile.probeInterval, 2 * profile.probeTimeout) * stretch),
+      knocked: false,
+      door: undefined,
       asked: new Set(),
       measureOnly,
-    })
+    }
+    probes.set(serial, outstanding)
     if (linked) init.sendProbe(subject, serial)
+    return outstanding
   }
 
   const knock = (now: Millis, subject: NodeId): void => {
-    const door = doors.get(subject) ?? { knockedAt: now, knocking: false, usual: undefined }
+    const door = doors.get(subject) ?? { knockedAt: now, knocking: false, usual: undefined, answeredAt: undefined }
     doors.set(subject, door)
     if (door.knocking) return
     door.knockedAt = now
@@ -126,6 +141,8 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
     for (const [id, outstanding] of probes) {
       const heard = (init.heardAt(outstanding.subject) ?? 0) > outstanding.sentAt
       if (heard) probes.delete(id)
+      else if (outstanding.door !== undefined && outstanding.relayAt === undefined && now >= outstanding.concludeAt)
+        unheard(id, outstanding, outstanding.door === 'none' ? 'unreachable' : 'refused')
       else if (now >= outstanding.failAt) {
         if (outstanding.measureOnly) probes.delete(id)
         else unheard(id, outstanding, 'silence')
@@ -134,7 +151,8 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
         const relays = random.shuffle(init.relays(outstanding.subject)).slice(0, profile.relays)
         for (const relay of relays) outstanding.asked.add(relay)
         for (const relay of relays) init.askRelay(relay, id, outstanding.subject)
-        knock(now, outstanding.subject)
+        if (!outstanding.knocked) knock(now, outstanding.subject)
+        outstanding.knocked = true
       }
     }
   }
@@ -151,7 +169,12 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
   }
   /** Probes those that were not heard when they should have been. */
   const watch = (now: Millis): void => {
-    for (const subject of init.subjects()) if (!fresh(now, subject) && !underWay(subject)) probe(now, subject)
+    for (const subject of init.subjects()) {
+      if (fresh(now, subject) || underWay(subject)) continue
+      // At once and not when the answer is late: a host that is gone is known to be gone when the others have been asked.
+      probe(now, subject).knocked = true
+      knock(now, subject)
+    }
   }
 
   const begin = (now: Millis): void => {
@@ -195,7 +218,8 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
     },
     nextAt() {
       let at: number = nextRound
-      for (const { relayAt, failAt } of probes.values()) at = Math.min(at, relayAt ?? failAt)
+      for (const { relayAt, door, concludeAt, failAt } of probes.values())
+        at = Math.min(at, relayAt ?? (door === undefined ? failAt : Math.min(failAt, concludeAt)))
       for (const subject of init.subjects())
         if (!underWay(subject)) at = Math.min(at, inGrain((init.heardAt(subject) ?? 0) + FRESH * profile.probeInterval))
       return millis(at)
@@ -214,14 +238,20 @@ export function createDetector(init: DetectorInit, start: Millis): Detector {
       const door = doors.get(subject)
       if (door === undefined) return
       door.knocking = false
-      const asking = [...probes].find(
-        ([, outstanding]) => outstanding.subject === subject && outstanding.relayAt === undefined,
+      const asking = [...probes.values()].find(
+        outstanding => outstanding.subject === subject && !outstanding.measureOnly,
       )
-      if (asking === undefined || answer === 'open') {
+      const { answeredAt } = door
+      door.answeredAt = answer === 'open' ? now : undefined
+      if (answer === 'open' || asking === undefined) {
         if (fresh(now, subject) || answer === 'open') door.usual = answer
         return
       }
-      if (door.usual === 'open') unheard(...asking, answer === 'none' ? 'unreachable' : 'refused')
+      if (door.usual !== 'open') return
+      // It was up with a daemon that stood still a moment ago. Packets get lost: only the second silence in a row outweighs that.
+      if (answer === 'none' && answeredAt !== undefined && answeredAt > (init.heardAt(subject) ?? 0)) return
+      asking.door = answer
+      expire(now)
     },
     moved: subject => void doors.delete(subject),
     forget(now) {

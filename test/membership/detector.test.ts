@@ -263,9 +263,34 @@ describe('the host of a subject', () => {
     }
   }
 
-  test('is asked again when its daemon does not answer, and no answer is worth more than silence', () => {
+  test('is asked at once when its daemon is late, and no answer is worth more than silence', () => {
     usually('open')
     silent()
+    expect(of('probe')).toHaveLength(1)
+    expect(of('relay')).toEqual([])
+    detector.knocked(millis(world.now), SUBJECT, 'none')
+    pass(2 * profile.probeTimeout)
+    expect(of('unheard')).toEqual([['unheard', SUBJECT, 'unreachable']])
+  })
+
+  test('is not held for unreachable before those who were asked have had their time', () => {
+    usually('open')
+    silent()
+    const serial = of('probe')[0]![2] as number
+    detector.knocked(millis(world.now), SUBJECT, 'none')
+    pass(2 * profile.probeTimeout - 1)
+    expect(of('unheard')).toEqual([])
+    detector.relayed(serial, RELAYS[0], true)
+    pass(1)
+    expect(of('unheard')).toEqual([])
+  })
+
+  test('is waited for when its answer takes longer than the others', () => {
+    usually('open')
+    world.linked = false
+    silent()
+    pass(profile.probeTimeout)
+    expect(of('unheard')).toEqual([])
     detector.knocked(millis(world.now), SUBJECT, 'none')
     expect(of('unheard')).toEqual([['unheard', SUBJECT, 'unreachable']])
   })
@@ -274,7 +299,30 @@ describe('the host of a subject', () => {
     usually('open')
     silent()
     detector.knocked(millis(world.now), SUBJECT, 'refused')
+    pass(2 * profile.probeTimeout)
     expect(of('unheard')).toEqual([['unheard', SUBJECT, 'refused']])
+  })
+
+  test('that has answered since its daemon fell silent is unreachable only after two knocks in a row', () => {
+    usually('open')
+    // Nobody to ask, so that our own health stays out of it.
+    world.relays = []
+    const knockedAgain = (answer: Knock): void => {
+      silent()
+      detector.knocked(millis(world.now), SUBJECT, answer)
+      world.said = world.said.filter(([what]) => what !== 'knock')
+      pass(2 * profile.probeTimeout)
+    }
+    for (const answer of ['open', 'none', 'none'] as const) knockedAgain(answer)
+    expect(of('unheard').map(([, , evidence]) => evidence)).toEqual(['silence', 'silence', 'unreachable'])
+  })
+
+  test('is knocked at a single time for each probe that is not answered', () => {
+    usually('open')
+    silent()
+    detector.knocked(millis(world.now), SUBJECT, 'open')
+    pass(profile.probeInterval - 1)
+    expect(of('knock')).toHaveLength(1)
   })
 
   test('that answers leaves its daemon suspected of silence alone', () => {
