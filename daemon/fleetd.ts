@@ -376,7 +376,6 @@ export async function startFleetd(
       createLayer({
         layer: name,
         node: network.self,
-        planOf: id => plans.get(id),
         zone: config.zone,
         driver,
         ledger: {

@@ -39,9 +39,11 @@ export function draftOf(
     const reason =
       running === undefined
         ? `it has no layer ${layer}`
-        : member.status === 'alive' || member.status === 'suspect'
-          ? undefined
-          : `it is ${member.status}`
+        : value.fenced.includes(member.id)
+          ? 'it was written off; it has to join again as a new node'
+          : member.status === 'alive' || member.status === 'suspect'
+            ? undefined
+            : `it is ${member.status}`
     if (reason !== undefined) excluded.push({ node: member.id, name: member.name, reason })
     else
       roster.push({

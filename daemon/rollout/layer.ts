@@ -34,8 +34,6 @@ const LOOK_AGAIN = 60 * 60_000
 export interface LayerInit {
   readonly layer: string
   readonly node: NodeId
-  /** A plan that this node has seen. */
-  planOf(id: Digest): Statement<Plan> | undefined
   readonly zone: string
   readonly driver: Driver
   readonly ledger: LedgerAccess
@@ -205,7 +203,7 @@ export function createLayer(init: LayerInit): Layer {
       case 'release':
         return own(() => release(effect))
       case 'already':
-        return own(() => tell({ type: 'already', node, now: now() }))
+        return own(() => tell({ type: 'already', node, image: effect.image, now: now() }))
       case 'unwell':
         log.warn({ layer, reason: effect.reason }, `layer ${layer}: not well since its replacement: ${effect.reason}`)
         return own(() => tell({ type: 'unwell', node, reason: effect.reason.slice(0, 512), now: now() }))
@@ -363,8 +361,7 @@ export function createLayer(init: LayerInit): Layer {
     },
     observe(value, plan) {
       observed = { value, plan }
-      const own = bound?.act === 'replace' && bound.plan !== value.plan ? init.planOf(bound.plan) : undefined
-      input({ type: 'ledger', value, plan, bound: own })
+      input({ type: 'ledger', value, plan })
     },
     status() {
       const digest = driver.current().digest ?? null

@@ -1,5 +1,5 @@
 import type { Digest, Millis, NodeId, Plan } from '../../protocol/index.ts'
-import { clearBit, emptyBits, hasBit, setBit } from './bits.ts'
+import { clearBit, countBits, emptyBits, hasBit, setBit } from './bits.ts'
 import { overBudget } from './budget.ts'
 import { remembered } from './history.ts'
 import { advance, hasFailed, nextStage, phaseOf, reach, stagesOf } from './stages.ts'
@@ -116,6 +116,12 @@ function start(value: LedgerValue, { plan, now }: Extract<Action, { type: 'start
   if (running !== body.previous)
     return refuse('conflict', `the plan was drafted when layer ${body.layer} ran another image; draft it again`)
   const count = body.roster.length
+  // Who was written off never goes again, and must not be waited for.
+  const writtenOff = body.roster.reduce(
+    (bits, node, index) => (value.fenced.includes(node) ? setBit(bits, index) : bits),
+    emptyBits(count),
+  )
+  if (countBits(writtenOff) === count) return refuse('fenced', 'everybody that the plan names was written off')
   return {
     ...value,
     generation: body.generation,
@@ -127,7 +133,7 @@ function start(value: LedgerValue, { plan, now }: Extract<Action, { type: 'start
     reason: body.reason,
     ok: emptyBits(count),
     failed: emptyBits(count),
-    writtenOff: emptyBits(count),
+    writtenOff,
     history: remembered(value, plan, now),
     progressAt: now,
   }
@@ -274,7 +280,7 @@ function soaked(value: LedgerValue, now: Millis, plan: Plan | undefined): Ledger
 
 function already(
   value: LedgerValue,
-  { node, now }: Extract<Action, { type: 'already' }>,
+  { node, image, now }: Extract<Action, { type: 'already' }>,
   plan: Plan | undefined,
 ): LedgerValue | Refusal {
   if (plan === undefined) return refuse('phase', 'the ledger has no plan')
@@ -284,6 +290,8 @@ function already(
     return refuse('unchanged', 'it holds a permit, and says so when it gives that back')
   const phase = underWay(value)
   const ok = hasBit(value.ok, index)
+  if (image !== (phase === 'reversing' ? plan.previous : plan.image))
+    return refuse('stale', `that is not what generation ${value.generation} brings it to`)
   if (isForward(phase) && !ok) return advance({ ...value, ok: setBit(value.ok, index), progressAt: now }, plan)
   if (phase === 'reversing' && ok) return advance({ ...value, ok: clearBit(value.ok, index), progressAt: now }, plan)
   return refuse('unchanged', 'the ledger knows')
@@ -302,7 +310,9 @@ function resume(value: LedgerValue, reason: string, now: Millis, plan: Plan | un
     return refuse('phase', `generation ${value.generation} is ${value.phase}, not paused`)
   if (plan !== undefined && isForward(value.resumeTo) && hasFailed(value, plan))
     return refuse('denied', limitReached(plan))
-  return { ...value, phase: value.resumeTo, resumeTo: null, reason, progressAt: now }
+  const resumed: LedgerValue = { ...value, phase: value.resumeTo, resumeTo: null, reason, progressAt: now }
+  // The last of a stage may have come back while it was paused; nothing else would notice any more.
+  return plan === undefined ? resumed : advance(resumed, plan)
 }
 
 /** Goes on to the next stage though this one is not over, or to the end of the last soak. */

@@ -125,7 +125,7 @@ const actionSchema = z.discriminatedUnion('type', [
     reason: text,
     now: time,
   }),
-  z.object({ type: z.literal('already'), node, now: time }),
+  z.object({ type: z.literal('already'), node, image: digest, now: time }),
   z.object({ type: z.literal('unwell'), node, ...reason }),
   z.object({ type: z.literal('soaked'), now: time }),
   ordered('stall'),

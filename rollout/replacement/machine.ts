@@ -92,8 +92,6 @@ export function createReplacement(init: ReplacementInit): Replacement {
   let current = init.current
   let ledger: LedgerValue | null = null
   let plan: Statement<Plan> | undefined
-  /** The plan that the permit was granted under, once the ledger names another. */
-  let bound: Statement<Plan> | undefined
   let mark: Mark | null = init.mark ?? null
   let health: { state: Health; reason: string } = { state: 'unknown', reason: 'no check has run yet' }
   /** The intent that is not on disk yet: until it is, nothing else moves. `again`: when to try once more after the disk refused. */
@@ -124,9 +122,6 @@ export function createReplacement(init: ReplacementInit): Replacement {
     saving = { intent, again: null }
     effects.push({ type: 'persist-intent', intent })
   }
-  /** What the plan that the permit is of says about health and time. */
-  const terms = (intent: ReplaceIntent): Plan | undefined =>
-    plan?.id === intent.plan ? plan.body : bound?.id === intent.plan ? bound.body : undefined
   const held = (value: LedgerValue, intent: Intent): Permit | undefined =>
     value.permits.find(permit => permit.node === node && permit.token === intent.token)
 
@@ -143,7 +138,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
         return
       case 'already':
         rest()
-        effects.push({ type: 'already' })
+        effects.push({ type: 'already', image: current! })
         say('running', 'it runs the wanted image already')
         return
       case 'install':
@@ -213,6 +208,8 @@ export function createReplacement(init: ReplacementInit): Replacement {
       kind: permit.kind,
       from: current,
       to: wanted.image,
+      minHealthy: wanted.minHealthy,
+      deadline: wanted.deadline,
       failure: null,
     }
     stage = { at: 'binding', intent }
@@ -255,16 +252,14 @@ export function createReplacement(init: ReplacementInit): Replacement {
   const judge = (now: Millis): void => {
     if (stage.at !== 'verifying') return
     const { intent, flippedAt, healthySince, confirm } = stage
-    if (ledger?.phase === 'reversing' && intent.kind === 'replace') return revert(intent, 'the rollout is being undone')
-    // A plan that is not at hand yet (we have just restarted) is fetched by the daemon; until then nothing is judged.
-    const body = terms(intent)
-    if (body === undefined) return
-    if (now - flippedAt >= body.deadline) {
+    if (ledger?.plan === intent.plan && ledger.phase === 'reversing' && intent.kind === 'replace')
+      return revert(intent, 'the rollout is being undone')
+    if (now - flippedAt >= intent.deadline) {
       if (intent.kind === 'replace')
-        return revert(intent, `not healthy within ${body.deadline / 1000} s: ${health.reason}`)
+        return revert(intent, `not healthy within ${intent.deadline / 1000} s: ${health.reason}`)
       // Going back is the last resort, and so is its own image afresh: there is nothing further back. The permit is kept until the node is healthy.
     }
-    if (healthySince === null || now - healthySince < body.minHealthy) return
+    if (healthySince === null || now - healthySince < intent.minHealthy) return
     if (confirm === 'not-yet' || (confirm !== 'asked' && now >= confirm)) {
       stage = { ...stage, confirm: 'asked' }
       effects.push({ type: 'confirm' })
@@ -285,8 +280,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
   /** Flipped back: the permit goes back when the old image is healthy, at the latest after the deadline. */
   const recover = (now: Millis): void => {
     if (stage.at !== 'recovering') return
-    const patience = terms(stage.intent)?.deadline ?? 0
-    if (health.state === 'passing' || now - stage.since >= patience)
+    if (health.state === 'passing' || now - stage.since >= stage.intent.deadline)
       release(stage.intent, 'rolledback', stage.intent.failure ?? 'it was flipped back')
   }
 
@@ -384,7 +378,6 @@ export function createReplacement(init: ReplacementInit): Replacement {
       case 'ledger':
         ledger = input.value
         plan = input.plan
-        bound = input.bound
         if (stage.at === 'resuming' && stage.again === null) {
           stage = { ...stage, again: now }
           return due(now)
@@ -589,16 +582,14 @@ export function createReplacement(init: ReplacementInit): Replacement {
       case 'binding':
         return null
       case 'verifying': {
-        const body = terms(stage.intent)
-        if (body === undefined) return null
-        const times = [stage.flippedAt + body.deadline]
-        if (stage.healthySince !== null) times.push(stage.healthySince + body.minHealthy)
+        const times = [stage.flippedAt + stage.intent.deadline]
+        if (stage.healthySince !== null) times.push(stage.healthySince + stage.intent.minHealthy)
         if (typeof stage.confirm === 'number') times.push(stage.confirm)
         const ahead = times.filter(at => at > now)
         return ahead.length === 0 ? null : millis(Math.min(...ahead))
       }
       case 'recovering':
-        return millis(stage.since + (terms(stage.intent)?.deadline ?? 0))
+        return millis(stage.since + stage.intent.deadline)
       default:
         return stage.again
     }

@@ -11,6 +11,9 @@ export interface Wanted {
   readonly image: Digest
   readonly version: string
   readonly kind: PermitKind
+  /** Of the plan; milliseconds. */
+  readonly minHealthy: number
+  readonly deadline: number
   /** A permit may be granted as far as the last known ledger tells. */
   readonly open: boolean
   /** Among the next 2K in roster order: only those ask at once, so that the register is not fought over. */
@@ -146,6 +149,8 @@ export function next(situation: Situation): Move {
       image,
       version,
       kind,
+      minHealthy: plan.body.minHealthy,
+      deadline: plan.body.deadline,
       open: gate === undefined && full === undefined && !paused,
       opens: paused ? null : (gate?.opens ?? null),
       near: rank(plan, kind) < 2 * plan.body.maxUnavailable,

@@ -14,6 +14,9 @@ export interface ReplaceIntent {
   readonly kind: PermitKind
   readonly from: Digest | null
   readonly to: Digest
+  /** How long `to` must stay healthy, and within what time of the flip, by the plan of the permit: another plan may have begun before it is judged. Milliseconds. */
+  readonly minHealthy: number
+  readonly deadline: number
   /** Set once the new image failed: from here on the way leads back to `from`. */
   readonly failure: string | null
 }
@@ -42,13 +45,7 @@ export type Outcome = 'ok' | 'rolledback' | 'skipped'
 export type Input =
   | { readonly type: 'wake' }
   /** The ledger as last heard of, with the plan that it names when we have it. A hint: it starts things, and never grants. */
-  | {
-      readonly type: 'ledger'
-      readonly value: LedgerValue
-      readonly plan: Statement<Plan> | undefined
-      /** The plan under whose terms this node is bound, where the ledger names another by now. */
-      readonly bound?: Statement<Plan> | undefined
-    }
+  | { readonly type: 'ledger'; readonly value: LedgerValue; readonly plan: Statement<Plan> | undefined }
   /** The slot that runs is marked, or, null, not any more. */
   | { readonly type: 'marked'; readonly mark: Mark | null }
   | { readonly type: 'staged'; readonly image: Digest }
@@ -93,7 +90,7 @@ export type Effect =
   | { readonly type: 'confirm' }
   | { readonly type: 'release'; readonly token: number; readonly outcome: Outcome; readonly reason: string }
   /** This node already runs what is wanted: say so to the ledger. */
-  | { readonly type: 'already' }
+  | { readonly type: 'already'; readonly image: Digest }
   /** This node was replaced in this generation and is not well any more: say so to the ledger. Repeated for as long as it does not know. */
   | { readonly type: 'unwell'; readonly reason: string }
   /** The layer's state changed, for vitals and the log. */

@@ -1,7 +1,7 @@
 // Many seeded schedules of the ledger simulator: `npm run sim:ledger -- --schedules 100000 [--seed N] [--voters N] [--broken NAME]`.
 // A run that finds a violation prints its seed; `--schedules 1 --seed THAT` replays it exactly.
 import { parseArgs } from 'node:util'
-import { type Broken, runSchedule } from './ledger-world.ts'
+import { type Broken, runSchedule } from './ledger/index.ts'
 
 const { values } = parseArgs({
   options: {
@@ -36,5 +36,5 @@ for (let index = 0; index < schedules; index++) {
 }
 const seconds = (performance.now() - began) / 1000
 process.stdout.write(
-  `${schedules} schedules (seeds ${first} to ${first + schedules - 1}), ${events} events, ${grants} grants: no violation of I1, I2, I4 or agreement; ${Math.round(schedules / seconds)} schedules a second\n`,
+  `${schedules} schedules (seeds ${first} to ${first + schedules - 1}), ${events} events, ${grants} grants: no violation of I1 to I7 or of agreement; ${Math.round(schedules / seconds)} schedules a second\n`,
 )

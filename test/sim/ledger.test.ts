@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Broken, runSchedule } from './ledger-world.ts'
+import { type Broken, runSchedule } from './ledger/index.ts'
 
 // A slice of what `npm run sim:ledger -- --schedules 100000` runs in full.
 

@@ -81,10 +81,10 @@ describe('waves', () => {
 
   test('a wave whose nodes are there already is over at once, and nobody soaks for the sake of nobody', () => {
     const l = ledger(plan({ ...WAVES, soak: 0 }))
-    for (const at of [1, 2, 0]) l.did({ type: 'already', node: NODES[at]!, now: NOW })
+    for (const at of [1, 2, 0]) l.did({ type: 'already', node: NODES[at]!, image: image('v2'), now: NOW })
     expect(l.value()).toMatchObject({ phase: 'rolling', wave: 2 })
     const m = ledger(plan(WAVES))
-    for (const at of [4, 3, 2, 1, 0]) m.did({ type: 'already', node: NODES[at]!, now: NOW })
+    for (const at of [4, 3, 2, 1, 0]) m.did({ type: 'already', node: NODES[at]!, image: image('v2'), now: NOW })
     expect(m.value().phase).toBe('done')
   })
 
@@ -218,7 +218,9 @@ test('the ledger remembers what became of each generation, and the oldest is for
     })
     const actions: Action[] = [
       { type: 'start', plan: p, now: NOW },
-      generation % 2 === 0 ? { type: 'abort', reason: 'no', now: NOW } : { type: 'already', node: NODES[0]!, now: NOW },
+      generation % 2 === 0
+        ? { type: 'abort', reason: 'no', now: NOW }
+        : { type: 'already', node: NODES[0]!, image: image('v2'), now: NOW },
     ]
     for (const action of actions) {
       const next = apply(value, action, p.body)
@@ -319,7 +321,7 @@ function actionOf(step: Step, value: LedgerValue, now: Millis): Action {
       return { type: 'release', node: NODES[step.at]!, token: held?.token ?? 0, outcome, reason: '', now }
     }
     case 'already':
-      return { type: 'already', node: NODES[step.at]!, now }
+      return { type: 'already', node: NODES[step.at]!, image: image('v2'), now }
     case 'unwell':
     case 'write-off':
       return { type: step.do, node: NODES[step.at]! as NodeId, reason: '', now }

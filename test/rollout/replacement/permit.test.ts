@@ -39,6 +39,8 @@ function rereads(value: LedgerValue): ReplacementEffect[] {
       kind: 'replace',
       from: image('v1'),
       to: image('v2'),
+      minHealthy: 1_000,
+      deadline: 10_000,
       failure: null,
     },
     random: seededRandom(1),

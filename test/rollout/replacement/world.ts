@@ -160,11 +160,8 @@ export function createWorld(
   }
 
   const observe = (host: Host): void => {
-    if (host.alive) input(host, { type: 'ledger', value: world.value, plan, bound: boundOf(host) })
+    if (host.alive) input(host, { type: 'ledger', value: world.value, plan })
   }
-
-  const boundOf = (host: Host): Statement<Plan> | undefined =>
-    host.intent?.act === 'replace' ? plans.get(host.intent.plan) : undefined
 
   const input = (host: Host, next: ReplacementInput): void => {
     for (const effect of host.machine.step(world.now, next)) perform(host, effect)
@@ -256,7 +253,7 @@ export function createWorld(
         })
       case 'already':
         return later(random.int(100), () => {
-          if (reachable()) world.act({ type: 'already', node: host.node, now: world.now })
+          if (reachable()) world.act({ type: 'already', node: host.node, image: effect.image, now: world.now })
           return undefined
         })
       case 'unwell':

@@ -1,0 +1,165 @@
+import { createClock } from '../../../daemon/clock.ts'
+import type { Digest, Millis, NodeId, Plan, Random, Statement } from '../../../protocol/index.ts'
+import { genesis, type Intent, type LedgerValue, type Replacement, type VoterState } from '../../../rollout/index.ts'
+import { type Agenda, createAgenda } from '../heap.ts'
+import { EPOCH_START, NODES, V1 } from './fleet.ts'
+import type { Broken } from './planted.ts'
+import type { Schedule } from './schedule.ts'
+import { createWatch, type Watch } from './watch.ts'
+
+export interface Host {
+  readonly node: NodeId
+  alive: boolean
+  /** Its disk and its key are lost: it never comes back. */
+  gone: boolean
+  life: number
+  pausedUntil: number
+  /** Since when it has been paused, or gone. */
+  absentSince: number
+  /** How far its wall clock is off, in milliseconds. */
+  skew: number
+  /** Its daemon's clock, as the daemon makes it of the wall clock: never goes back within one life. */
+  clock: () => Millis
+  machine: Replacement
+  current: Digest
+  intent: Intent | null
+  intentFreeAt: number
+  /** Voluntarily out of service: what I1 counts. Survives the daemon. */
+  disrupted: boolean
+  /** The voter: what it thinks, and what its disk has. */
+  memory: VoterState | null
+  disk: VoterState | null
+  diskFreeAt: number
+  silent: boolean
+  /** The ledger as it last heard of it. */
+  heard: LedgerValue | undefined
+  /** Where this host believes the voters to be. */
+  first: LedgerValue
+  round: number
+  busy: boolean
+  waiting: (() => void)[]
+  wakes: number
+}
+
+/** All that one schedule is made of. */
+export interface World {
+  readonly random: Random
+  readonly schedule: Schedule
+  readonly broken: Broken | undefined
+  readonly agenda: Agenda
+  readonly hosts: ReadonlyMap<NodeId, Host>
+  readonly all: readonly Host[]
+  readonly begin: LedgerValue
+  readonly watch: Watch
+  now: number
+  /** Until the last fault is over. */
+  faulty: boolean
+  /** Since when there has been neither fault nor order. */
+  calmSince: number
+  /** Hosts of another side do not reach each other. */
+  sides: ReadonlyMap<NodeId, number>
+  sideOf(node: NodeId): number
+  /** Plans that have been spread, by id. */
+  readonly plans: Map<Digest, Statement<Plan>>
+  plan(id: Digest | null): Statement<Plan> | undefined
+  /** Something that happens at a host: not while it is paused, and not in another life. */
+  at(host: Host, delay: number, run: () => void): void
+  /** A message: late, lost, repeated, or cut off. */
+  deliver(from: Host, to: Host, run: () => void): void
+  latency(): number
+  /** A value was found to be committed. */
+  learn(value: LedgerValue): void
+}
+
+export function createWorld(schedule: Schedule, random: Random, broken: Broken | undefined): World {
+  const agenda = createAgenda()
+  const voters = NODES.slice(0, schedule.voters)
+  const begin: LedgerValue = { ...genesis('web', voters), targets: schedule.firstEver ? {} : { app: V1 } }
+  const hosts = new Map(NODES.slice(0, schedule.hosts).map(node => [node, newHost(node, begin)]))
+  const world: World = {
+    random,
+    schedule,
+    broken,
+    agenda,
+    hosts,
+    all: [...hosts.values()],
+    begin,
+    watch: createWatch(begin, schedule.k),
+    now: EPOCH_START,
+    faulty: true,
+    calmSince: EPOCH_START,
+    sides: new Map(),
+    sideOf: node => world.sides.get(node) ?? 0,
+    plans: new Map(),
+    plan: id => (id === null ? undefined : world.plans.get(id)),
+    at(host, delay, run) {
+      const { life } = host
+      const event = (): void => {
+        if (!host.alive || host.life !== life) return
+        if (host.pausedUntil > world.now) return agenda.add(host.pausedUntil, event)
+        run()
+      }
+      agenda.add(world.now + delay, event)
+    },
+    latency: () => 1 + random.int(world.faulty && random.int(20) === 0 ? 400 : 15),
+    deliver(from, to, run) {
+      const copies = world.faulty && random.int(50) === 0 ? 2 : 1
+      for (let copy = 0; copy < copies; copy++) {
+        if (world.faulty && random.float() < schedule.loss) continue
+        if (world.sideOf(from.node) !== world.sideOf(to.node)) continue
+        world.at(to, world.latency(), run)
+      }
+    },
+    learn: () => {},
+  }
+  for (const host of world.all) host.clock = clockOf(world, host)
+  return world
+}
+
+/** A new life's clock, in whole milliseconds. */
+export function clockOf(world: World, host: Host): () => Millis {
+  const exact = createClock(
+    () => world.now + host.skew,
+    () => world.now - EPOCH_START,
+  )
+  return () => Math.floor(exact()) as Millis
+}
+
+/** Stops a host's process for a while, unless it is stopped already. */
+export function pauseFor(world: World, host: Host, long: number): void {
+  if (host.pausedUntil > world.now) return
+  host.pausedUntil = world.now + long
+  host.absentSince = world.now
+}
+
+function newHost(node: NodeId, begin: LedgerValue): Host {
+  const zero = { round: 0, node: '' }
+  const voter: VoterState | null = begin.voters.includes(node)
+    ? { first: begin, promised: zero, accepted: zero, value: begin, plan: null }
+    : null
+  return {
+    node,
+    alive: true,
+    gone: false,
+    life: 0,
+    pausedUntil: 0,
+    absentSince: 0,
+    skew: 0,
+    clock: undefined as never,
+    machine: undefined as never,
+    current: V1,
+    intent: null,
+    intentFreeAt: 0,
+    disrupted: false,
+    memory: voter,
+    disk: voter,
+    diskFreeAt: 0,
+    silent: false,
+    heard: undefined,
+    first: begin,
+    round: 0,
+    busy: false,
+    waiting: [],
+    wakes: 0,
+  }
+}
