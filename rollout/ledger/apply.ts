@@ -122,7 +122,7 @@ function start(value: LedgerValue, { plan, now }: Extract<Action, { type: 'start
     emptyBits(count),
   )
   if (countBits(writtenOff) === count) return refuse('fenced', 'everybody that the plan names was written off')
-  return {
+  const begun: LedgerValue = {
     ...value,
     generation: body.generation,
     plan: plan.id,
@@ -137,6 +137,8 @@ function start(value: LedgerValue, { plan, now }: Extract<Action, { type: 'start
     history: remembered(value, plan, now),
     progressAt: now,
   }
+  // The canaries may all have been written off.
+  return advance(begun, body)
 }
 
 /** Who gives back a permit decides nothing about who gets the next: each grant is judged by itself. */
