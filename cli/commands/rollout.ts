@@ -78,10 +78,22 @@ export const ROLLOUT: Group = {
         { flags: '--force', help: 'even where this image failed before' },
         { flags: '--dry-run', help: 'say what would happen, and do nothing' },
         { flags: '--detach', help: 'do not follow it' },
+        { flags: '--sign <file>', help: 'sign it and keep it in this file, for other operators to approve' },
       ],
       example: `fleetctl rollout start --layer app --image shop:v2 --group web --max-unavailable 25% --strategy canary
     exits with 0 when it is done, 3 when it was rolled back, 4 when it is paused`,
       load: async () => (await import('../signing/index.ts')).rolloutStart,
+    },
+    {
+      usage: 'approve <file>',
+      summary: 'sign a plan that another operator has kept with start --sign',
+      flags: [
+        { flags: '--dry-run', help: 'show what it is, and sign nothing' },
+        { flags: '--detach', help: 'do not follow it' },
+      ],
+      example: `fleetctl rollout approve plan.signed --key ./second.key
+    the last signature that the policy demands submits it; before that the file is passed on`,
+      load: async () => (await import('../signing/index.ts')).approve,
     },
     {
       usage: 'status',

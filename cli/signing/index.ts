@@ -1,5 +1,6 @@
 // The commands that use a key. They bring the schemas and codecs of what is signed with them, which take longer to load
 // than most commands take to run: this folder is one file of the build, loaded only when one of them is asked for.
+export { run as approve } from './approve.ts'
 export { verifyFile } from './audit-file.ts'
 export { run as imageBuild } from './image-build.ts'
 export { run as init } from './init.ts'

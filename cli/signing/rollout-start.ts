@@ -1,7 +1,7 @@
-import { FleetError, type Millis, PLAN, parseWindow, sign, toDocument } from '../../protocol/index.ts'
+import { FleetError, type Millis, PLAN, parseWindow, sign } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
-import { follow, oneLine } from '../follow.ts'
 import { groupOr } from '../nodes.ts'
+import { countSigned, keepPlan, submitPlan } from './approval.ts'
 import { blastRadius, inOrder } from './blast-radius.ts'
 import { estimate } from './estimate.ts'
 import { assertOperator, readAuthority } from './fleet.ts'
@@ -19,6 +19,8 @@ export interface Options extends Omit<PlanRequest, 'window'> {
   readonly file?: string
   readonly dryRun?: true
   readonly detach?: true
+  /** A file to keep the signed plan in, instead of submitting it. */
+  readonly sign?: string
 }
 
 export async function run(context: Context, flags: Options): Promise<number> {
@@ -62,13 +64,21 @@ export async function run(context: Context, flags: Options): Promise<number> {
   for (const warning of warned) context.hint(`Careful: ${warning}.`)
 
   const signed = sign(PLAN, authority.fleet, now, plan, [operator])
-  const status = await client.call('POST /v1/rollouts', { body: { statement: toDocument(signed.bytes) } })
-  if (options.detach === true) {
-    context.show(status, () => oneLine(status))
-    context.hint(`Follow it with: fleetctl rollout status --group ${group} --watch`)
+  const { signed: have, needed } = countSigned(authority, signed)
+  if (options.sign !== undefined) {
+    await keepPlan(options.sign, signed, { fresh: true })
+    context.show(
+      { file: options.sign, signed: have, needed },
+      () => `${options.sign} has ${have} of ${needed} signatures; next: fleetctl rollout approve ${options.sign}`,
+    )
     return 0
   }
-  return follow(context, { group, generation: plan.generation, untilPaused: true })
+  if (have < needed)
+    throw new FleetError(
+      'refused',
+      `policy ${authority.policy.version} demands ${needed} operators' signatures on a plan; keep yours with --sign FILE, and have others run: fleetctl rollout approve FILE`,
+    )
+  return submitPlan(context, signed, options.detach === true)
 }
 
 async function withFile(flags: Options, file: string): Promise<Options> {

@@ -261,14 +261,15 @@ const isForward = (phase: LedgerValue['phase']): boolean =>
 
 function unwell(
   value: LedgerValue,
-  { node, reason, now }: Extract<Action, { type: 'unwell' }>,
+  { node, generation, reason, now }: Extract<Action, { type: 'unwell' }>,
   plan: Plan | undefined,
 ): LedgerValue | Refusal {
   if (plan === undefined || !isForward(underWay(value)))
     return refuse('phase', `generation ${value.generation} is ${value.phase}`)
   const index = plan.roster.indexOf(node)
   if (index < 0) return refuse('not-in-roster', `plan ${plan.generation} does not name this node`)
-  if (!hasBit(value.ok, index)) return refuse('turn', 'it has not been replaced in this generation')
+  if (generation !== value.generation || !hasBit(value.ok, index))
+    return refuse('turn', 'it has not been replaced in this generation')
   if (hasBit(value.failed, index)) return refuse('unchanged', 'the ledger knows')
   return fail({ ...value, progressAt: now }, plan, index, reason)
 }
@@ -282,7 +283,7 @@ function soaked(value: LedgerValue, now: Millis, plan: Plan | undefined): Ledger
 
 function already(
   value: LedgerValue,
-  { node, image, now }: Extract<Action, { type: 'already' }>,
+  { node, generation, image, now }: Extract<Action, { type: 'already' }>,
   plan: Plan | undefined,
 ): LedgerValue | Refusal {
   if (plan === undefined) return refuse('phase', 'the ledger has no plan')
@@ -292,7 +293,7 @@ function already(
     return refuse('unchanged', 'it holds a permit, and says so when it gives that back')
   const phase = underWay(value)
   const ok = hasBit(value.ok, index)
-  if (image !== (phase === 'reversing' ? plan.previous : plan.image))
+  if (generation !== value.generation || image !== (phase === 'reversing' ? plan.previous : plan.image))
     return refuse('stale', `that is not what generation ${value.generation} brings it to`)
   if (isForward(phase) && !ok) return advance({ ...value, ok: setBit(value.ok, index), progressAt: now }, plan)
   if (phase === 'reversing' && ok) return advance({ ...value, ok: clearBit(value.ok, index), progressAt: now }, plan)

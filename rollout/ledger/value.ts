@@ -120,10 +120,22 @@ export type Action =
       readonly reason: string
       readonly now: Millis
     }
-  /** A node finds that it runs the plan's image (or the previous one, when reversing) already: no disruption, so no permit. It says which, because the direction may have turned on the way. */
-  | { readonly type: 'already'; readonly node: NodeId; readonly image: Digest; readonly now: Millis }
+  /** A node finds that it runs the plan's image (or the previous one, when reversing) already: no disruption, so no permit. It says which and in which generation: on the way the rollout may have turned, and another may have begun. */
+  | {
+      readonly type: 'already'
+      readonly node: NodeId
+      readonly generation: number
+      readonly image: Digest
+      readonly now: Millis
+    }
   /** A node that has been replaced in this generation is not well any more: it counts as failed, stays where it is, and is reverted with the others if they are. */
-  | { readonly type: 'unwell'; readonly node: NodeId; readonly reason: string; readonly now: Millis }
+  | {
+      readonly type: 'unwell'
+      readonly node: NodeId
+      readonly generation: number
+      readonly reason: string
+      readonly now: Millis
+    }
   /** The soak is over: anybody may say so once `soakUntil` has passed. */
   | { readonly type: 'soaked'; readonly now: Millis }
   /** No grant or release for longer than the plan's progress deadline: anybody may pause the rollout. */

@@ -138,7 +138,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
         return
       case 'already':
         rest()
-        effects.push({ type: 'already', image: current! })
+        effects.push({ type: 'already', generation: ledger.generation, image: current! })
         say('running', 'it runs the wanted image already')
         return
       case 'install':
@@ -559,7 +559,7 @@ export function createReplacement(init: ReplacementInit): Replacement {
     const phase = ledger.phase === 'paused' ? ledger.resumeTo : ledger.phase
     if (phase !== 'canary' && phase !== 'rolling' && phase !== 'soaking') return
     if (index < 0 || !hasBit(ledger.ok, index) || hasBit(ledger.failed, index)) return
-    effects.push({ type: 'unwell', reason: health.reason })
+    effects.push({ type: 'unwell', generation: ledger.generation, reason: health.reason })
   }
 
   const takeHealth = (now: Millis, state: Health, reason: string): void => {

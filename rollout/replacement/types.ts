@@ -90,8 +90,8 @@ export type Effect =
   | { readonly type: 'confirm' }
   | { readonly type: 'release'; readonly token: number; readonly outcome: Outcome; readonly reason: string }
   /** This node already runs what is wanted: say so to the ledger. */
-  | { readonly type: 'already'; readonly image: Digest }
+  | { readonly type: 'already'; readonly generation: number; readonly image: Digest }
   /** This node was replaced in this generation and is not well any more: say so to the ledger. Repeated for as long as it does not know. */
-  | { readonly type: 'unwell'; readonly reason: string }
+  | { readonly type: 'unwell'; readonly generation: number; readonly reason: string }
   /** The layer's state changed, for vitals and the log. */
   | { readonly type: 'state'; readonly state: LayerState; readonly reason: string }

@@ -18,7 +18,7 @@ afterAll(() => ctl.close())
 const COMMANDS = [
   ...['init', 'invite', 'members', 'info', 'version', 'join', 'leave', 'revoke', 'tags', 'event', 'events', 'rtt'],
   ...['build', 'list', 'inspect', 'fetch', 'verify', 'peers'].map(name => `image ${name}`),
-  ...['start', 'status', 'list', 'pause', 'resume', 'promote', 'abort', 'undo', 'explain'].map(
+  ...['start', 'approve', 'status', 'list', 'pause', 'resume', 'promote', 'abort', 'undo', 'explain'].map(
     name => `rollout ${name}`,
   ),
   ...['node write-off', 'ledger show', 'policy show', 'key new', 'key show'],

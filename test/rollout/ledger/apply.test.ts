@@ -281,10 +281,10 @@ describe('orders', () => {
   })
 
   test('a node that runs the image already says so without a permit', () => {
-    const value = applied(rolling, p, { type: 'already', node: a, image: image('v2'), now: NOW })
+    const value = applied(rolling, p, { type: 'already', node: a, generation: 1, image: image('v2'), now: NOW })
     expect(hasBit(value.ok, 0)).toBe(true)
-    expect(refused(value, p, { type: 'already', node: a, image: image('v2'), now: NOW })).toBe('unchanged')
-    expect(refused(applied(rolling, p, grant(a)), p, { type: 'already', node: a, image: image('v2'), now: NOW })).toBe(
+    expect(refused(value, p, { type: 'already', node: a, generation: 1, image: image('v2'), now: NOW })).toBe('unchanged')
+    expect(refused(applied(rolling, p, grant(a)), p, { type: 'already', node: a, generation: 1, image: image('v2'), now: NOW })).toBe(
       'unchanged',
     )
   })
@@ -329,7 +329,7 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
       .map(([n, token, outcome]) => release(n, token, outcome)),
   },
   { weight: 2, arbitrary: fc.constantFrom(...plans).map(start) },
-  { weight: 1, arbitrary: node.map((n): Action => ({ type: 'already', node: n, image: image('v2'), now: NOW })) },
+  { weight: 1, arbitrary: node.map((n): Action => ({ type: 'already', node: n, generation: 1, image: image('v2'), now: NOW })) },
   { weight: 1, arbitrary: fc.constantFrom('pause', 'resume', 'promote', 'abort', 'undo', 'stall' as const).map(order) },
   { weight: 1, arbitrary: node.map(writeOff) },
 )

@@ -100,7 +100,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     reason: fc.string({ maxLength: 50 }),
     now: fc.constant(NOW),
   }),
-  fc.record({ type: fc.constant('already'), node, image: digest, now: fc.constant(NOW) }),
+  fc.record({ type: fc.constant('already'), node, generation: count, image: digest, now: fc.constant(NOW) }),
   ordered.map((type): Action => ({ type, reason: 'x', now: NOW })),
   fc.record({ type: fc.constant('write-off'), node, reason: fc.string({ maxLength: 50 }), now: fc.constant(NOW) }),
   fc.record({ type: fc.constant('reconfigure'), voters: fc.shuffledSubarray([...NODES], { minLength: 1 }) }),

@@ -57,7 +57,7 @@ function ledger(under: Statement<Plan>) {
     },
   }
 }
-const unwell = (at: number): Action => ({ type: 'unwell', node: NODES[at]!, reason: 'it answers no more', now: NOW })
+const unwell = (at: number): Action => ({ type: 'unwell', node: NODES[at]!, generation: 1, reason: 'it answers no more', now: NOW })
 const soaked = (now: Millis): Action => ({ type: 'soaked', now })
 const order = (type: 'pause' | 'resume' | 'promote' | 'undo'): Action => ({ type, reason: 'because', now: NOW })
 
@@ -81,10 +81,10 @@ describe('waves', () => {
 
   test('a wave whose nodes are there already is over at once, and nobody soaks for the sake of nobody', () => {
     const l = ledger(plan({ ...WAVES, soak: 0 }))
-    for (const at of [1, 2, 0]) l.did({ type: 'already', node: NODES[at]!, image: image('v2'), now: NOW })
+    for (const at of [1, 2, 0]) l.did({ type: 'already', node: NODES[at]!, generation: 1, image: image('v2'), now: NOW })
     expect(l.value()).toMatchObject({ phase: 'rolling', wave: 2 })
     const m = ledger(plan(WAVES))
-    for (const at of [4, 3, 2, 1, 0]) m.did({ type: 'already', node: NODES[at]!, image: image('v2'), now: NOW })
+    for (const at of [4, 3, 2, 1, 0]) m.did({ type: 'already', node: NODES[at]!, generation: 1, image: image('v2'), now: NOW })
     expect(m.value().phase).toBe('done')
   })
 
@@ -220,7 +220,7 @@ test('the ledger remembers what became of each generation, and the oldest is for
       { type: 'start', plan: p, now: NOW },
       generation % 2 === 0
         ? { type: 'abort', reason: 'no', now: NOW }
-        : { type: 'already', node: NODES[0]!, image: image('v2'), now: NOW },
+        : { type: 'already', node: NODES[0]!, generation: 1, image: image('v2'), now: NOW },
     ]
     for (const action of actions) {
       const next = apply(value, action, p.body)
@@ -321,7 +321,7 @@ function actionOf(step: Step, value: LedgerValue, now: Millis): Action {
       return { type: 'release', node: NODES[step.at]!, token: held?.token ?? 0, outcome, reason: '', now }
     }
     case 'already':
-      return { type: 'already', node: NODES[step.at]!, image: image('v2'), now }
+      return { type: 'already', node: NODES[step.at]!, generation: 1, image: image('v2'), now }
     case 'unwell':
     case 'write-off':
       return { type: step.do, node: NODES[step.at]! as NodeId, reason: '', now }

@@ -253,12 +253,12 @@ export function createWorld(
         })
       case 'already':
         return later(random.int(100), () => {
-          if (reachable()) world.act({ type: 'already', node: host.node, image: effect.image, now: world.now })
+          if (reachable()) world.act({ ...effect, node: host.node, now: world.now })
           return undefined
         })
       case 'unwell':
         return later(random.int(100), () => {
-          if (reachable()) world.act({ type: 'unwell', node: host.node, reason: effect.reason, now: world.now })
+          if (reachable()) world.act({ ...effect, node: host.node, now: world.now })
           return undefined
         })
       default:

@@ -105,14 +105,8 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
       })
     }
     case 'already':
-      return propose(
-        world,
-        host,
-        { type: 'already', node: host.node, image: effect.image, now: host.clock() },
-        () => undefined,
-      )
     case 'unwell':
-      return propose(world, host, { type: 'unwell', node: host.node, reason: '', now: host.clock() }, () => undefined)
+      return propose(world, host, { ...effect, node: host.node, now: host.clock() }, () => undefined)
     default:
       return effect satisfies never
   }
