@@ -203,10 +203,20 @@ export function createLayer(init: LayerInit): Layer {
       case 'release':
         return own(() => release(effect))
       case 'already':
-        return own(() => tell({ type: 'already', node, generation: effect.generation, image: effect.image, now: now() }))
+        return own(() =>
+          tell({ type: 'already', node, generation: effect.generation, image: effect.image, now: now() }),
+        )
       case 'unwell':
         log.warn({ layer, reason: effect.reason }, `layer ${layer}: not well since its replacement: ${effect.reason}`)
-        return own(() => tell({ type: 'unwell', node, generation: effect.generation, reason: effect.reason.slice(0, 512), now: now() }))
+        return own(() =>
+          tell({
+            type: 'unwell',
+            node,
+            generation: effect.generation,
+            reason: effect.reason.slice(0, 512),
+            now: now(),
+          }),
+        )
       default:
         return effect satisfies never
     }

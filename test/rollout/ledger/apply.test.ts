@@ -283,10 +283,46 @@ describe('orders', () => {
   test('a node that runs the image already says so without a permit', () => {
     const value = applied(rolling, p, { type: 'already', node: a, generation: 1, image: image('v2'), now: NOW })
     expect(hasBit(value.ok, 0)).toBe(true)
-    expect(refused(value, p, { type: 'already', node: a, generation: 1, image: image('v2'), now: NOW })).toBe('unchanged')
-    expect(refused(applied(rolling, p, grant(a)), p, { type: 'already', node: a, generation: 1, image: image('v2'), now: NOW })).toBe(
+    expect(refused(value, p, { type: 'already', node: a, generation: 1, image: image('v2'), now: NOW })).toBe(
       'unchanged',
     )
+    expect(
+      refused(applied(rolling, p, grant(a)), p, {
+        type: 'already',
+        node: a,
+        generation: 1,
+        image: image('v2'),
+        now: NOW,
+      }),
+    ).toBe('unchanged')
+  })
+
+  test('what came back while it was paused counts when it resumes: nothing else would end it', () => {
+    const q = plan({ roster: [a], previous: image('v1') })
+    const paused = applied(ran, q, start(q), grant(a), order('pause'), release(a, 1))
+    expect(paused.phase).toBe('paused')
+    expect(applied(paused, q, order('resume')).phase).toBe('done')
+  })
+
+  test('who was written off is not waited for by later plans either, not even as their only canary', () => {
+    const fenced = applied(applied(rolling, p, writeOff(a), order('abort')), p)
+    const q = plan({ generation: p.body.generation + 1, previous: image('v1'), roster: [a, b], canary: 1 })
+    const begun = applied(fenced, q, start(q))
+    expect(begun).toMatchObject({ phase: 'rolling', wave: 1 })
+    expect(applied(begun, q, grant(b), release(b, begun.nextToken)).phase).toBe('done')
+    const none = plan({ generation: p.body.generation + 1, previous: image('v1'), roster: [a] })
+    expect(refused(fenced, none, start(none))).toBe('fenced')
+  })
+
+  test('that a node runs its image already counts for the generation and the direction that it was said in, and no other', () => {
+    const word = (generation: number, name: string): Action => ({
+      ...{ type: 'already', node: a, generation, image: image(name), now: NOW },
+    })
+    const went = applied(rolling, p, grant(a), release(a, rolling.nextToken), order('undo'))
+    expect(refused(went, p, word(1, 'v2'))).toBe('stale')
+    expect(applied(went, p, word(1, 'v1')).ok).toEqual(new Uint8Array(1))
+    expect(refused(rolling, p, word(7, 'v2'))).toBe('stale')
+    expect(refused(rolling, p, word(1, 'v1'))).toBe('stale')
   })
 
   test('a closed ledger takes nothing more; the next epoch begins with what it held', () => {
@@ -329,7 +365,10 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
       .map(([n, token, outcome]) => release(n, token, outcome)),
   },
   { weight: 2, arbitrary: fc.constantFrom(...plans).map(start) },
-  { weight: 1, arbitrary: node.map((n): Action => ({ type: 'already', node: n, generation: 1, image: image('v2'), now: NOW })) },
+  {
+    weight: 1,
+    arbitrary: node.map((n): Action => ({ type: 'already', node: n, generation: 1, image: image('v2'), now: NOW })),
+  },
   { weight: 1, arbitrary: fc.constantFrom('pause', 'resume', 'promote', 'abort', 'undo', 'stall' as const).map(order) },
   { weight: 1, arbitrary: node.map(writeOff) },
 )

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Millis, NO_GATES, type NodeId, type Plan, type Statement } from '../../../protocol/index.ts'
+import { type Millis, NO_GATES, type Plan, type Statement } from '../../../protocol/index.ts'
 import {
   type Action,
   apply,
@@ -57,7 +57,13 @@ function ledger(under: Statement<Plan>) {
     },
   }
 }
-const unwell = (at: number): Action => ({ type: 'unwell', node: NODES[at]!, generation: 1, reason: 'it answers no more', now: NOW })
+const unwell = (at: number): Action => ({
+  type: 'unwell',
+  node: NODES[at]!,
+  generation: 1,
+  reason: 'it answers no more',
+  now: NOW,
+})
 const soaked = (now: Millis): Action => ({ type: 'soaked', now })
 const order = (type: 'pause' | 'resume' | 'promote' | 'undo'): Action => ({ type, reason: 'because', now: NOW })
 
@@ -81,10 +87,12 @@ describe('waves', () => {
 
   test('a wave whose nodes are there already is over at once, and nobody soaks for the sake of nobody', () => {
     const l = ledger(plan({ ...WAVES, soak: 0 }))
-    for (const at of [1, 2, 0]) l.did({ type: 'already', node: NODES[at]!, generation: 1, image: image('v2'), now: NOW })
+    for (const at of [1, 2, 0])
+      l.did({ type: 'already', node: NODES[at]!, generation: 1, image: image('v2'), now: NOW })
     expect(l.value()).toMatchObject({ phase: 'rolling', wave: 2 })
     const m = ledger(plan(WAVES))
-    for (const at of [4, 3, 2, 1, 0]) m.did({ type: 'already', node: NODES[at]!, generation: 1, image: image('v2'), now: NOW })
+    for (const at of [4, 3, 2, 1, 0])
+      m.did({ type: 'already', node: NODES[at]!, generation: 1, image: image('v2'), now: NOW })
     expect(m.value().phase).toBe('done')
   })
 
@@ -220,7 +228,7 @@ test('the ledger remembers what became of each generation, and the oldest is for
       { type: 'start', plan: p, now: NOW },
       generation % 2 === 0
         ? { type: 'abort', reason: 'no', now: NOW }
-        : { type: 'already', node: NODES[0]!, generation: 1, image: image('v2'), now: NOW },
+        : { type: 'already', node: NODES[0]!, generation, image: image(`i${generation}`), now: NOW },
     ]
     for (const action of actions) {
       const next = apply(value, action, p.body)
@@ -323,8 +331,9 @@ function actionOf(step: Step, value: LedgerValue, now: Millis): Action {
     case 'already':
       return { type: 'already', node: NODES[step.at]!, generation: 1, image: image('v2'), now }
     case 'unwell':
+      return { type: 'unwell', node: NODES[step.at]!, generation: 1, reason: '', now }
     case 'write-off':
-      return { type: step.do, node: NODES[step.at]! as NodeId, reason: '', now }
+      return { type: 'write-off', node: NODES[step.at]!, reason: '', now }
     case 'soaked':
       return { type: 'soaked', now }
     default:

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
-import { seededRandom } from '../../../protocol/index.ts'
+import { millis, seededRandom } from '../../../protocol/index.ts'
 import {
   type Action,
   apply,
   createReplacement,
   genesis,
+  type Intent,
   isRefusal,
   type LedgerValue,
   type ReplacementEffect,
@@ -26,23 +27,25 @@ const grant = (at: number): Action => ({ type: 'grant', node: NODES[at]!, zone: 
 const granted = act(act(ran, { type: 'start', plan: p, now: NOW }), grant(0))
 const next = plan({ previous: image('v1'), generation: 2, image: image('v3') })
 
+const INTENT: Extract<Intent, { act: 'replace' }> = {
+  act: 'replace',
+  plan: p.id,
+  token: 1,
+  kind: 'replace',
+  from: image('v1'),
+  to: image('v2'),
+  minHealthy: 1_000,
+  deadline: 10_000,
+  failure: null,
+}
+
 /** A node that was killed when it had drained under its permit, at the moment of its re-read. */
 function rereads(value: LedgerValue): ReplacementEffect[] {
   const machine = createReplacement({
     node: NODES[0]!,
     layer: 'app',
     current: image('v1'),
-    intent: {
-      act: 'replace',
-      plan: p.id,
-      token: 1,
-      kind: 'replace',
-      from: image('v1'),
-      to: image('v2'),
-      minHealthy: 1_000,
-      deadline: 10_000,
-      failure: null,
-    },
+    intent: INTENT,
     random: seededRandom(1),
   })
   const steps: ReplacementInput[] = [
@@ -76,5 +79,28 @@ test.each<[string, LedgerValue, RegExp]>([
   expect(effects).toContainEqual({
     type: 'persist-intent',
     intent: { act: 'release', token: 1, outcome: 'skipped', reason: expect.stringMatching(reason) },
+  })
+})
+
+test('a node that verifies its image when another plan begins is judged by its own, and gives its permit back', () => {
+  const machine = createReplacement({
+    node: NODES[0]!,
+    layer: 'app',
+    current: image('v2'),
+    intent: { ...INTENT },
+    random: seededRandom(1),
+  })
+  const followed = act(act(granted, order('abort')), { type: 'start', plan: next, now: NOW })
+  const later = millis(NOW + INTENT.minHealthy)
+  const said = [
+    machine.step(NOW, { type: 'ledger', value: followed, plan: next }),
+    machine.step(NOW, { type: 'reread', value: followed }),
+    machine.step(NOW, { type: 'health', health: 'passing', reason: '' }),
+    machine.step(later, { type: 'wake' }),
+    machine.step(later, { type: 'confirmed', enough: true, reason: '' }),
+  ].flat()
+  expect(said).toContainEqual({
+    type: 'persist-intent',
+    intent: { act: 'release', token: 1, outcome: 'ok', reason: 'healthy and confirmed' },
   })
 })

@@ -65,7 +65,11 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
       host.disrupted = true
       // The worst moment to be stopped: it holds a permit, and is about to act on it.
       if (faulty && random.int(30) === 0) pauseFor(world, host, 6_000 + random.int(14_000))
-      return later(random.int(50), () => ({ type: 'drained', answer: 'ok', reason: '' }))
+      return later(random.int(50), () => ({
+        type: 'drained',
+        answer: faulty && random.int(12) === 0 ? 'failed' : 'ok',
+        reason: '',
+      }))
     case 'undrain':
       host.disrupted = false
       return
@@ -91,7 +95,7 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
       host.disrupted = false
       const { token, outcome } = effect
       // The worst moment to be killed: the proposal has left, and may be completed by anybody at any time.
-      if (faulty && random.int(15) === 0) world.at(host, random.int(20), () => kill(world, host))
+      if (faulty && random.int(10) === 0) world.at(host, random.int(80), () => kill(world, host))
       if (ownPermit(world, host) !== undefined) return later(1, () => ({ type: 'released' }))
       const action: Action = { type: 'release', node: host.node, token, outcome, reason: '', now: host.clock() }
       return propose(world, host, action, answer => {

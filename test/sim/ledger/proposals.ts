@@ -66,7 +66,8 @@ export function propose(
             host.first = effect.first
             host.round = effect.round
           }
-          if (effect.outcome.type === 'committed') world.learn(effect.outcome.value)
+          // What a refusal was measured against is committed as well.
+          if (effect.outcome.type !== 'no-quorum') world.learn(effect.outcome.value)
           if (action !== null) {
             host.busy = false
             host.waiting.shift()?.()

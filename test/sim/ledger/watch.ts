@@ -85,8 +85,13 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
         else if (owner !== node) found(`I2: token ${token} was granted to two nodes`)
         owners.set(token, node)
       }
-      const isNewer = value.epoch > newest.epoch || (value.epoch === newest.epoch && value.version > newest.version)
-      if (!isNewer) return
+      const isNewer = isAfter(value, newest)
+      if (!isNewer) {
+        // Learned late: it was the newest until what followed it was learned.
+        const after = recent.findIndex(entry => isAfter(entry.value, value))
+        if (after > 0) recent.splice(after, 0, { at: recent[after]!.at, value })
+        return
+      }
       compare(newest, value, planOf(value.plan))
       if (value.phase !== newest.phase || value.plan !== newest.plan) quietSince = now
       newest = value
@@ -117,7 +122,12 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
 
     look(world) {
       let disrupted = 0
-      for (const host of world.all) if (host.disrupted && !newest.fenced.includes(host.node)) disrupted += 1
+      for (const host of world.all) {
+        if (!host.disrupted || newest.fenced.includes(host.node)) continue
+        disrupted += 1
+        if (!newest.permits.some(({ node }) => node === host.node))
+          found('I2: a host is out of service without a permit')
+      }
       if (disrupted > k) found(`I1: ${disrupted} are disrupted and K is ${k}`)
       if (world.faulty || isOver(newest.phase) || newest.phase === 'paused') return
       const plan = world.plan(newest.plan)
@@ -147,6 +157,9 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
     },
   }
 }
+
+const isAfter = (a: LedgerValue, b: LedgerValue): boolean =>
+  a.epoch > b.epoch || (a.epoch === b.epoch && a.version > b.version)
 
 /** All of a value that decides anything. */
 function textOf(value: LedgerValue): string {
