@@ -63,6 +63,7 @@ test('the plan goes from one operator to another, and the last signature submits
 })
 
 test('a key that is no operator of the fleet, a changed file and a file that is no plan are refused', async () => {
+  fake.push({ phase: 'done' })
   const file = join(ctl.dir, 'other.signed')
   await ctl.json(...start('--sign', file))
   const stranger = join(ctl.dir, 'stranger.key')

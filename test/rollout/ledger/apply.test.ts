@@ -93,7 +93,7 @@ describe('renew', () => {
   const p = plan()
   const renew = (node = a): Action => ({ ...grant(node), renew: true }) as Action
   const done = NODES.slice(0, 5).reduce(
-    (value, node) => applied(value, p, { type: 'already', node, now: NOW }),
+    (value, node) => applied(value, p, { type: 'already', node, generation: 1, image: image('v2'), now: NOW }),
     applied(first, p, start(p)),
   )
 
@@ -122,9 +122,16 @@ describe('renew', () => {
   test('a plan may begin meanwhile, and is not done before the permit is back', () => {
     const next = plan({ generation: 2, previous: p.body.image, image: image('v9') })
     let value = applied(applied(done, p, renew(a)), next, start(next))
-    for (const node of NODES.slice(1, 5)) value = applied(value, next, { type: 'already', node, now: NOW })
+    for (const node of NODES.slice(1, 5))
+      value = applied(value, next, { type: 'already', node, generation: 2, image: image('v9'), now: NOW })
     expect(value.phase).toBe('rolling')
-    value = applied(value, next, release(a, 1), { type: 'already', node: a, now: NOW })
+    value = applied(value, next, release(a, 1), {
+      type: 'already',
+      node: a,
+      generation: 2,
+      image: image('v9'),
+      now: NOW,
+    })
     expect(value.phase).toBe('done')
   })
 })

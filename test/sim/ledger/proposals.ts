@@ -32,6 +32,7 @@ export function propose(
     plan: id => judged(world, world.plan(id)),
     random: world.random,
   })
+  const { life } = host
   let over = false
   let wake = 0
   const ask = (voter: Host, serial: number, request: Parameters<typeof answer>[2]): void => {
@@ -41,7 +42,8 @@ export function propose(
     world.deliver(host, voter, () => answer(world, voter, request, reply => world.deliver(voter, host, hear(reply))))
   }
   const input = (next: ProposerInput): void => {
-    if (over) return
+    // What comes for an earlier life of its host comes for nobody.
+    if (over || host.life !== life) return
     for (const effect of proposer.step(host.clock(), next)) {
       switch (effect.type) {
         case 'ask': {
