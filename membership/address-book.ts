@@ -29,11 +29,12 @@ export interface AddressBook {
   nextAt(): number
 }
 
-export function createAddressBook(peers: Peers, present: Present): AddressBook {
+/** Begins with those that were known earlier and are no members; `written`: there is a book on disk already. */
+export function createAddressBook(peers: Peers, written: boolean, present: Present): AddressBook {
   /** Those that are no members: of an earlier life and not heard of since, or gone for so long that the table has dropped them. */
   const strays = new Map<NodeId, readonly Address[]>(peers.slice(-MAX_KNOWN))
   let writeAt = Number.POSITIVE_INFINITY
-  let written = peers.length > 0
+  let isWritten = written
   const all = (): [NodeId, readonly Address[]][] => {
     const known = new Map(strays)
     for (const [node, addresses] of present()) {
@@ -43,7 +44,7 @@ export function createAddressBook(peers: Peers, present: Present): AddressBook {
     return [...known]
   }
   const changed = (now: Millis): void => {
-    if (writeAt === Number.POSITIVE_INFINITY) writeAt = now + (written ? WRITE_AFTER + all().length : FIRST_AFTER)
+    if (writeAt === Number.POSITIVE_INFINITY) writeAt = now + (isWritten ? WRITE_AFTER + all().length : FIRST_AFTER)
   }
   return {
     of: node => strays.get(node) ?? [],
@@ -67,7 +68,7 @@ export function createAddressBook(peers: Peers, present: Present): AddressBook {
     due(now) {
       if (now < writeAt) return undefined
       writeAt = Number.POSITIVE_INFINITY
-      written = true
+      isWritten = true
       return all().slice(-MAX_KNOWN)
     },
     nextAt: () => writeAt,

@@ -85,12 +85,17 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
   const { self, profile, random } = init
   const atlas = init.atlas ?? createAtlas()
   const table = createTable(atlas)
+  const others = like === undefined ? undefined : parts.get(like)
+  if (others !== undefined) table.copy(others.table)
+  /** Known from an earlier life, and not among the members. */
+  const strays = init.peers.filter(([node]) => node !== self && table.entries.get(node) === undefined)
   const overlay = createOverlay(self, atlas)
   const awareness = createAwareness()
   const judge = createJudge(profile, overlay, awareness, node => (roster.members.get(node)?.doubts.size ?? 0) > 0)
   const voice = createVoice(init)
   const book = createAddressBook(
-    init.peers.filter(([node]) => node !== self),
+    strays,
+    init.peers.some(([node]) => node !== self),
     function* () {
       for (const { node, record } of table.entries.values())
         if (node !== self && record.body.presence === 'here') yield [node, record.body.addresses]
@@ -602,13 +607,11 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
       ),
     )
 
-  for (const node of book.nodes()) overlay.put(node, 'lost')
-  const others = like === undefined ? undefined : parts.get(like)
   if (others !== undefined) {
-    table.copy(others.table)
     roster.copy(others.roster)
     overlay.copy(others.overlay)
   }
+  for (const [node] of strays) overlay.put(node, 'lost')
   speak(init.now)
 
   const machine: Membership = {

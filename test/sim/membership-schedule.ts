@@ -17,7 +17,7 @@ interface Plan {
   readonly losses: readonly number[]
   /** One schedule in so many begins with hosts that know nobody; the others with a fleet that has long been assembled. */
   readonly assembles: number
-  /** In one schedule in so many steady members pass on vitals as well. */
+  /** In one schedule in so many the vitals of steady members are gossiped as well. */
   readonly vitals: number
   readonly steps: number
   /** After a step: up to `brief`, and one time in `seldom` up to `long`. */
@@ -70,8 +70,8 @@ export function runSchedule(options: Partial<WorldOptions> & { seed: number }): 
   const plan = nodes < LARGE ? SMALL_PLAN : LARGE_PLAN
   const loss = random.pick(plan.losses)!
   const intermittent = random.int(3)
-  const withoutVitals = random.int(plan.vitals) > 0
-  const world = createWorld({ profile: local(), loss, intermittent, withoutVitals, ...options, nodes })
+  const vitals = random.int(plan.vitals) > 0 ? 'synced' : 'gossiped'
+  const world = createWorld({ profile: local(), loss, intermittent, vitals, ...options, nodes })
   const log: string[] = loss === 0 ? [] : [`loss ${loss}`]
   try {
     if (random.int(plan.assembles) === 0) assemble(world)

@@ -29,6 +29,7 @@ import {
   type StatementKind,
   seededRandom,
   sha256,
+  VITALS,
 } from '../../protocol/index.ts'
 import { createFloods } from './flood.ts'
 import { createWheel } from './wheel.ts'
@@ -56,8 +57,11 @@ export interface WorldOptions {
   readonly loss?: number
   readonly fault?: Fault
   readonly intermittent?: number
-  /** Vitals of steady members are not passed on: they say how a host is, and nothing of whether it is there. */
-  readonly withoutVitals?: boolean
+  /**
+   * Vitals of steady members say how a host is, and nothing of whether it is there. `synced`: they go to neighbours by anti-entropy and are
+   * not gossiped; `never`: they are not said.
+   */
+  readonly vitals?: 'gossiped' | 'synced' | 'never'
   /** Called whenever a host tells of a member. */
   readonly onEvent?: (host: Host, of: Host, event: MemberEvent) => void
 }
@@ -211,7 +215,10 @@ export function createWorld(options: WorldOptions): World {
 
   const signer =
     (host: Host, clock: () => number) =>
-    <T>(kind: StatementKind<T>, body: T): Statement<T> => {
+    <T>(kind: StatementKind<T>, content: T): Statement<T> => {
+      // Of nobody who is a member, so that its own table has no use for them.
+      const unsaid = options.vitals === 'never' && kind.domain === VITALS.domain && host.class !== 'intermittent'
+      const body = unsaid ? { ...content, node: '' as NodeId } : content
       const bytes = encode([kind.domain, host.id, clock(), body])
       const text = textOf(bytes)
       const again = said.get(text)
@@ -393,7 +400,7 @@ export function createWorld(options: WorldOptions): World {
         sent.bytes += effect.frame.byteLength
         return deliver(process, byId.get(effect.peer)!, { type: 'frame', peer: host.id, frame: effect.frame })
       case 'publish':
-        if (options.withoutVitals === true && host.class !== 'intermittent' && isVitals(effect.message)) return
+        if (options.vitals === 'synced' && host.class !== 'intermittent' && isVitals(effect.message)) return
         return floods.begin(process, effect.message)
       case 'connect':
         return dial(process, effect)
@@ -480,7 +487,7 @@ export function createWorld(options: WorldOptions): World {
     }
     // Who has long been there has written down whom it knows.
     const known = hosts.map(host => [host.id, [host.address]] as const)
-    for (const host of hosts) host.disk.peers = known.filter(([id]) => id !== host.id)
+    for (const host of hosts) host.disk.peers = known
     for (const host of hosts) host.process = boot(host, first)
     for (const { process } of hosts)
       for (const peer of process!.machine.neighbours()) {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { lan } from '../../membership/index.ts'
 import { runSchedule } from './membership-schedule.ts'
-import { assemble, createWorld, type Fault, type Host, type World } from './membership-world.ts'
+import { assemble, createWorld, type Fault, type Host, type World, type WorldOptions } from './membership-world.ts'
 
 // A slice of what `npm run sim:membership -- --schedules 1000` runs in full, and the situations that operators know by name.
 
@@ -20,24 +20,30 @@ test.each<[Fault, RegExp, number?]>([
   expect(runSchedule({ seed, fault }).some(sentence => expected.test(sentence))).toBe(true)
 })
 
-test('with members that ignore dismissals there is no one view, and that is reported as M1', () => {
-  const world = fleet(10, { fault: 'ignores-dismissals' })
-  const [victim] = world.hosts.slice(5) as [Host]
-  world.crash(victim)
-  world.until('failed', everywhere(world, victim, 'failed'), 60_000)
-  world.dismiss(world.hosts[2]!, victim, false)
-  expect(() => agree(world)).toThrow(/seed 1: not of one view after/)
-})
+test.each([10, 60])(
+  'with %i members that ignore dismissals there is no one view, and that is reported as M1',
+  nodes => {
+    const world = fleet(nodes, { fault: 'ignores-dismissals', vitals: 'never' })
+    const [victim] = world.hosts.slice(5) as [Host]
+    world.crash(victim)
+    world.until('failed', everywhere(world, victim, 'failed'), 60_000)
+    world.dismiss(world.hosts[2]!, victim, false)
+    expect(() => agree(world)).toThrow(/seed 1: not of one view after/)
+  },
+)
 
-test('with members that believe forgeries one that was pruned comes back, and that is reported as M3', () => {
-  const world = fleet(10, { fault: 'believes-forgeries' })
-  const [victim] = world.hosts.slice(5) as [Host]
-  world.crash(victim)
-  world.until('failed', everywhere(world, victim, 'failed'), 60_000)
-  world.dismiss(world.hosts[2]!, victim, true)
-  world.run(30_000)
-  expect(world.violations.some(sentence => sentence.startsWith('M3: '))).toBe(true)
-})
+test.each([10, 60])(
+  'with %i members that believe forgeries one that was pruned comes back, and that is reported as M3',
+  nodes => {
+    const world = fleet(nodes, { fault: 'believes-forgeries', vitals: 'never' })
+    const [victim] = world.hosts.slice(5) as [Host]
+    world.crash(victim)
+    world.until('failed', everywhere(world, victim, 'failed'), 60_000)
+    world.dismiss(world.hosts[2]!, victim, true)
+    world.run(30_000)
+    expect(world.violations.some(sentence => sentence.startsWith('M3: '))).toBe(true)
+  },
+)
 
 test('with a fleet that forgets the dead a healed partition stays apart, and that is reported as M1', () => {
   const world = fleet(10, { fault: 'forgets-the-dead' })
@@ -48,7 +54,7 @@ test('with a fleet that forgets the dead a healed partition stays apart, and tha
 
 const fleet = (
   nodes: number,
-  rest: { fault?: Fault; intermittent?: number; seed?: number; loss?: number } = {},
+  rest: Pick<Partial<WorldOptions>, 'fault' | 'intermittent' | 'seed' | 'loss' | 'vitals'> = {},
 ): World => {
   const world = createWorld({ seed: 1, nodes, profile: lan(), ...rest })
   assemble(world)
