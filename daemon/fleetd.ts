@@ -78,6 +78,7 @@ import {
 import { serveSerf } from './serf.ts'
 import type { SerfRpc } from './serf-rpc/index.ts'
 import { createService } from './service.ts'
+import { createServices } from './services/index.ts'
 import type { DataDir } from './state/index.ts'
 import { startTidying, type Tidy } from './tidy.ts'
 import { dispatchEvents } from './topic-events.ts'
@@ -407,6 +408,7 @@ export async function startFleetd(
         },
         witnessed: () => evidence.copied(COPY_PATIENCE),
         onChange: () => tellVitals(),
+        quiesce: signal => services.quiesce(name, signal),
       }),
     )
   }
@@ -439,6 +441,15 @@ export async function startFleetd(
     log,
   })
   const keepOrders = await createKeepOrders({ network, trust, store: dataDir, keeping, note: audit.note, now })
+  const services = createServices({
+    config: config.services,
+    layer(name) {
+      const layer = layers.find(layer => layer.name === name)
+      return layer && { health: layer.health().health, state: layer.status().state }
+    },
+    setting: { cwd: dataDir.path, env: {} },
+    onChange: () => tellVitals(),
+  })
   const rollouts = createRollouts({
     trust,
     network,
@@ -484,7 +495,9 @@ export async function startFleetd(
           ...images.holdings().toReversed(),
         ]),
       ].slice(0, LIMITS.images)
+      const serviceStates = services.states()
       members?.setVitals({
+        ...(serviceStates === undefined ? {} : { services: serviceStates }),
         health,
         reason: reason.slice(0, 512),
         layers: layers.map(layer => layer.status()),
@@ -509,13 +522,14 @@ export async function startFleetd(
     labels = trust.bound(labels, DEFAULTS)
     const record: SelfRecord = {
       name: config.name,
-      addresses: network.addresses(),
+      addresses: [...network.addresses()],
       class: labels.class,
       zone: labels.zone,
       group: labels.group,
       tags: labels.tags,
       version,
       certificate: trust.credentials()!.certificate,
+      ...(services.offered === undefined ? {} : { services: [...services.offered] }),
     } as SelfRecord
     members = await createMembers({
       network,
@@ -673,6 +687,7 @@ export async function startFleetd(
       tidy?.stop()
       await serf?.close()
       await registry?.close()
+      services.stop()
       queries.stop()
       groups.stop()
       rollouts.stop()
@@ -733,6 +748,7 @@ export async function startFleetd(
   } else if (trust.authority() !== undefined) await takePart()
   await joinConfigured(fleetd, log)
   for (const layer of layers) layer.start()
+  services.start()
   keeping.start()
   growing = setInterval(tend, GROWTH.every)
 

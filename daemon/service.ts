@@ -26,6 +26,7 @@ import type { Members } from './members/index.ts'
 import { monitor } from './monitor.ts'
 import { DialError, parseAddress } from './network/index.ts'
 import { estimatedRtt, rttOf } from './rtt.ts'
+import { instancesOf, scrapeTargets } from './services/index.ts'
 
 const WATCH_EVERY = 250
 const JOIN_TIMEOUT = 5_000
@@ -71,6 +72,8 @@ export function createService(fleetd: Fleetd): FleetService {
       )
     return found[0]!
   }
+  const instances = (name: string | undefined) =>
+    instancesOf(members().members()).filter(({ service }) => name === undefined || service === name)
   const imageView = (image: StoredImage) => ({
     digest: image.digest,
     name: image.manifest.name,
@@ -138,6 +141,7 @@ export function createService(fleetd: Fleetd): FleetService {
         group: labels.group,
         tags: fleetd.members()?.record().tags ?? labels.tags,
         epoch: fleetd.dataDir.epoch,
+        services: fleetd.members()?.find(network.self)?.services ?? [],
         addresses: network.addresses(),
         api: fleetd.api(),
         dataDir: fleetd.dataDir.path,
@@ -162,6 +166,7 @@ export function createService(fleetd: Fleetd): FleetService {
           tags: { ...member.tags },
           epoch: member.epoch,
           layers: member.layers,
+          services: member.services,
           health: member.health,
           reason: member.reason,
           taint: member.taint,
@@ -174,6 +179,8 @@ export function createService(fleetd: Fleetd): FleetService {
       return { members: views.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1)) }
     },
     watchMembers: signal => watchMembers(async () => (await service.members()).members, signal),
+    services: name => ({ services: instances(name) }),
+    scrapeTargets: name => scrapeTargets(instances(name)),
     rtt(from, to) {
       const view = (id: NodeId) => members().find(id)!
       return rttOf(network.self, view(find(from).id), view(to === undefined ? network.self : find(to).id))

@@ -8,6 +8,8 @@ import {
   millis,
   type NodeClass,
   type NodeId,
+  type Service,
+  type ServiceVitals,
   type Suspicion,
   unpackCoordinate,
 } from '../protocol/index.ts'
@@ -293,11 +295,25 @@ export interface MemberView {
   readonly reason: string
   readonly taint: readonly string[]
   readonly images: readonly Digest[]
+  readonly services: readonly ServiceState[]
   /** Smoothed round trip of probes, milliseconds; null where none was measured. */
   readonly rttMs: number | null
   /** Where it stands in the space of round trips (`rttBetween`); null until it has said so. */
   readonly coordinate: Coordinate | null
   readonly since: Millis
+}
+
+/** A service of its record, with what it last said of how that does. */
+export type ServiceState = Service & Pick<ServiceVitals, 'health' | 'weight'>
+
+function servicesOf({ record, vitals }: Entry): readonly ServiceState[] {
+  const states = new Map(vitals?.body.services?.map(state => [state.name, state]))
+  return (record.body.services ?? []).map(service => ({
+    health: 'unknown',
+    weight: 0,
+    ...service,
+    ...states.get(service.name),
+  }))
 }
 
 export function viewOf(member: Member): MemberView {
@@ -318,6 +334,7 @@ export function viewOf(member: Member): MemberView {
     reason: vitals?.body.reason ?? '',
     taint: vitals?.body.taint ?? [],
     images: vitals?.body.images ?? [],
+    services: servicesOf(member.entry),
     rttMs: member.rtt ?? null,
     coordinate: member.coordinate ?? null,
     since: millis(Math.floor(member.since)),

@@ -21,8 +21,9 @@ import type { Profile } from './profiles.ts'
 export type SelfRecord = Pick<
   NodeRecord,
   'name' | 'addresses' | 'class' | 'zone' | 'group' | 'tags' | 'version' | 'certificate'
-> & { contactDeadline?: number }
-export type SelfVitals = Pick<Vitals, 'health' | 'reason' | 'layers' | 'images' | 'taint'>
+> &
+  Partial<Pick<NodeRecord, 'contactDeadline' | 'services'>>
+export type SelfVitals = Pick<Vitals, 'health' | 'reason' | 'layers' | 'images' | 'taint' | 'services'>
 
 /** A statement whose signatures and right to be said have been checked. */
 export type Heard =

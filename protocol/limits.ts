@@ -12,7 +12,7 @@ export const LIMITS = {
   /** One gossiped envelope. */
   gossip: 256 * 1024,
   record: 8 * 1024,
-  vitals: 8 * 1024,
+  vitals: 12 * 1024,
   suspicion: 1024,
   dismissal: 1024,
   certificate: 4 * 1024,
@@ -69,6 +69,8 @@ export const LIMITS = {
   tagValue: 512,
   addresses: 16,
   layers: 16,
+  /** Services that one node offers. */
+  services: 16,
   images: 64,
   /** How far ahead of ours a signer's clock may be before its statement is refused. */
   clockSkew: 5 * 60_000,

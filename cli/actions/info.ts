@@ -19,6 +19,7 @@ export async function run(context: Context): Promise<undefined> {
             .join(' '),
         ],
         ['taint', info.taint.join(' ') || 'none'],
+        ['services', info.services.map(({ name, port, health }) => `${name}:${port} (${health})`).join(' ')],
         ['addresses', info.addresses.join(' ')],
         ['api', info.api.join(' ')],
         ['data', info.dataDir],

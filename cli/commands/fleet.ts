@@ -5,6 +5,7 @@ import { run as join } from '../actions/join.ts'
 import { run as leave } from '../actions/leave.ts'
 import { run as members } from '../actions/members.ts'
 import { run as rtt } from '../actions/rtt.ts'
+import { run as services } from '../actions/services.ts'
 import { run as tags } from '../actions/tags.ts'
 import { run as version } from '../actions/version.ts'
 import type { Flag, Spec } from '../spec.ts'
@@ -56,6 +57,13 @@ export const FLEET: readonly Spec[] = [
   fleetctl members --sort rtt
   fleetctl members --format json | jq -r '.members[].name'`,
     load: async () => members,
+  },
+  {
+    usage: 'services [name]',
+    summary: 'what members offer: where, how well, and with what weight',
+    example: `fleetctl services web
+    weight 0: it is about to stop, and nobody is sent there any more`,
+    load: async () => services,
   },
   {
     usage: 'rtt <a> [b]',

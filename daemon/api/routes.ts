@@ -38,6 +38,8 @@ export function answersOf(service: FleetService): Answers {
     'GET /v1/info': () => service.info(),
     'GET /v1/version': () => service.version(),
     'GET /v1/members': () => service.members(),
+    'GET /v1/services': ({ query }) => service.services(query.service),
+    'GET /v1/sd/prometheus': ({ query }) => service.scrapeTargets(query.service),
     'GET /v1/rtt': ({ query }) => service.rtt(query.from, query.to),
     'POST /v1/claim': ({ body }) => service.claim(body),
     'POST /v1/join': ({ body }, signal) => service.join(body, signal),

@@ -41,6 +41,8 @@ import type {
   RolloutList,
   RolloutStatusView,
   Rtt,
+  ScrapeTargets,
+  ServicesView,
   Tags,
   TagsChange,
   Verified,
@@ -71,6 +73,9 @@ export interface FleetService {
   members(): Answer<Members>
   /** Everybody first, then every change until the signal aborts; while its caller is busy, changes are put together. */
   watchMembers(signal: AbortSignal): AsyncIterable<MembersChange>
+  /** Of all names, or of one. */
+  services(name: string | undefined): Answer<ServicesView>
+  scrapeTargets(name: string | undefined): Answer<ScrapeTargets>
   /**
    * Nodes are names, ids or beginnings of one; `to` undefined is this node. Throws `not-found` for an unknown node and for one that has no
    * coordinate yet, `conflict` where several match, and `bad-input` for twice the same.

@@ -7,6 +7,7 @@ import { duration, layerSchema } from '../drivers/index.ts'
 import { type HandlerSpec, parseHandlerSpec } from '../handlers/spec.ts'
 // Not through the folder's index: --help and --check-config need no libp2p.
 import { endpointOf, parseAddress } from '../network/address.ts'
+import { servicesSchema } from '../services/config.ts'
 
 /** `text` as host and port, or undefined. */
 function endpoint(text: string): { host: string; port: number } | undefined {
@@ -171,6 +172,7 @@ export const configSchema = z.strictObject({
     .record(name, layerSchema)
     .refine(layers => Object.keys(layers).length <= LIMITS.layers, `expected at most ${LIMITS.layers} layers`)
     .default({}),
+  services: servicesSchema.default({}),
 })
 
 /** The whole configuration, as it is after flags, environment and files have been put together. */
@@ -187,5 +189,11 @@ export function complete(settings: Readonly<Record<string, unknown>>): Config {
       'bad-input',
       `serfRpc: ${config.serfRpc} can be reached from other hosts, and whoever reaches it commands this daemon; give a token with --serf-rpc-auth-file, or use loopback`,
     )
+  for (const [service, { layer }] of Object.entries(config.services))
+    if (layer !== undefined && config.layers[layer] === undefined)
+      throw new FleetError(
+        'bad-input',
+        `services.${service}.layer: this host has no layer ${JSON.stringify(layer)}; its layers are ${Object.keys(config.layers).join(', ') || 'none'}`,
+      )
   return { ...config, api: api ?? [`unix:${join(config.dataDir, 'fleetd.sock')}`] }
 }

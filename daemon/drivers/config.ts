@@ -70,6 +70,11 @@ const checkSchema = z
     'a check has one of http, tcp and exec',
   )
 export type CheckConfig = z.infer<typeof checkSchema>
+export const checksSchema = z
+  .array(checkSchema)
+  .max(32)
+  .refine(checks => new Set(checks.map(({ name }) => name)).size === checks.length, 'two checks have the same name')
+  .default([])
 
 /** One layer of the host: what runs in its slot, and how it is known to be well. Times are milliseconds after parsing. */
 export const layerSchema = z.strictObject({
@@ -92,11 +97,7 @@ export const layerSchema = z.strictObject({
       timeout: duration.default(60_000),
     })
     .prefault({}),
-  checks: z
-    .array(checkSchema)
-    .max(32)
-    .refine(checks => new Set(checks.map(({ name }) => name)).size === checks.length, 'two checks have the same name')
-    .default([]),
+  checks: checksSchema,
   /** Slots besides the current one that stay for going back. */
   keep: z
     .number()

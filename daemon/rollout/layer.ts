@@ -47,6 +47,8 @@ export interface LayerInit {
   unavailable(plan: Plan): readonly NodeId[]
   /** Asks peers whether they see this node alive and passing. */
   confirm(image: Digest, signal: AbortSignal): Promise<{ enough: boolean; reason: string }>
+  /** Resolves when nobody is sent to what the layer offers any more. */
+  quiesce(signal: AbortSignal): Promise<void>
   labelOf(image: Digest): string | null
   readonly now: () => Millis
   readonly random: Random
@@ -99,6 +101,8 @@ export function createLayer(init: LayerInit): Layer {
   let progress = 1
   let staging: { image: Digest; abort: AbortController } | undefined
   let proposing = false
+  /** Whose permit it is under that nobody is sent here any more. */
+  let quiet: number | null | undefined
   /** What this layer is bound to, and the permit and the staging that the audit log knows of. */
   let bound: Intent | null = init.intent
   let notedToken = init.intent?.token ?? 0
@@ -186,6 +190,10 @@ export function createLayer(init: LayerInit): Layer {
             { layer, token: machine.view().token, event: 'disrupt-begin' },
             `layer ${layer}: out of service from here on`,
           )
+          const { token } = machine.view()
+          if (token !== quiet && driver.current().digest !== undefined) await init.quiesce(signal)
+          // A hook that was busy is asked again, and nobody has come in the meantime.
+          quiet = token
           const result = await driver.drain(effect.image, signal)
           return { type: 'drained', answer: result.answer, reason: result.reason }
         })

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { LIMITS } from '../limits.ts'
 import { address, counter, label, nodeClass, nodeId, reason, tags, time } from '../statements/fields.ts'
-import { health, layerStatusSchema } from '../statements/member.ts'
+import { health, layerStatusSchema, serviceSchema, weight } from '../statements/member.ts'
 import { policySchema } from '../statements/policy.ts'
 import { document, fleetId, list, nodeRef } from './fields.ts'
 
@@ -15,6 +15,14 @@ export const versionSchema = z.object({
 })
 export type VersionInfo = z.infer<typeof versionSchema>
 
+export const serviceStateSchema = z.object({
+  ...serviceSchema.shape,
+  health,
+  /** 0: nobody is to be sent there; it is about to stop. */
+  weight,
+})
+export type ServiceStateView = z.infer<typeof serviceStateSchema>
+
 /** What a daemon says of itself. `fleet` is null while it is unclaimed. */
 export const infoSchema = z.object({
   id: nodeId,
@@ -26,6 +34,7 @@ export const infoSchema = z.object({
   group: label,
   tags,
   epoch: counter,
+  services: list(serviceStateSchema),
   /** Where peers reach it; what an invite names as the way in. */
   addresses: list(address),
   /** Where this interface is served. */
@@ -53,6 +62,7 @@ export const memberSchema = z.object({
   tags,
   epoch: counter,
   layers: list(layerStatusSchema),
+  services: list(serviceStateSchema),
   health,
   /** Why, when not passing. */
   reason,

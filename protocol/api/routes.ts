@@ -10,6 +10,7 @@ import * as images from './images.ts'
 import * as keep from './keep.ts'
 import * as queries from './queries.ts'
 import * as rollouts from './rollouts.ts'
+import * as services from './services.ts'
 
 /**
  * One thing that the daemon can be asked. `events` makes it a stream of Server-Sent Events: `update` carries
@@ -50,6 +51,16 @@ export const ROUTES = {
     summary: 'Everybody in the fleet, and then whoever changes, as it happens',
     events: fleet.membersChangeSchema,
     lossless: true,
+  },
+  'GET /v1/services': {
+    summary: 'What members offer, and how it does',
+    query: services.servicesQuerySchema,
+    result: services.servicesViewSchema,
+  },
+  'GET /v1/sd/prometheus': {
+    summary: "The services as targets, for Prometheus's HTTP service discovery",
+    query: services.servicesQuerySchema,
+    result: services.scrapeTargetsSchema,
   },
   'GET /v1/rtt': {
     summary: 'The round trip between two members, measured or estimated',

@@ -4,6 +4,25 @@ import { LIMITS } from '../limits.ts'
 import type { StatementKind } from '../statement.ts'
 import { address, bytes, counter, digest, label, nodeClass, nodeId, reason, tags, time } from './fields.ts'
 
+/** A service's name: one label of DNS (RFC 1035, 2.3.1), in lower case. */
+export const serviceName = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'expected at most 63 lower-case letters, digits or dashes')
+export const port = z.number().int().min(1).max(65_535)
+/** What share of a service's callers an instance gets, beside the others; 0: none, it is about to stop. As in SRV (RFC 2782). */
+export const weight = z.number().int().min(0).max(65_535)
+
+/** Something that a node offers to whoever can reach its addresses. */
+export const serviceSchema = z.object({ name: serviceName, port, protocol: z.enum(['tcp', 'udp']) })
+export type Service = z.infer<typeof serviceSchema>
+
+const perService = <T extends z.ZodType<{ name: string }>>(item: T) =>
+  z
+    .array(item)
+    .max(LIMITS.services)
+    .refine(list => new Set(list.map(({ name }) => name)).size === list.length, 'two services have the same name')
+    .readonly()
+
 /**
  * What a node says of itself and seldom changes. Versioned by (epoch, seq): the epoch is persisted and grows at every
  * start, so a restarted node is never older than what others remember of it.
@@ -26,6 +45,7 @@ export const recordSchema = z.object({
   contactDeadline: counter.optional(),
   /** The CERTIFICATE envelope, so that the record can be trusted by nodes that never met its author. */
   certificate: bytes(LIMITS.certificate),
+  services: perService(serviceSchema).optional(),
 })
 export type NodeRecord = z.infer<typeof recordSchema>
 export const RECORD: StatementKind<NodeRecord> = {
@@ -68,6 +88,9 @@ export type LayerStatus = z.infer<typeof layerStatusSchema>
 export const health = z.enum(['passing', 'failing', 'unknown'])
 export type Health = z.infer<typeof health>
 
+export const serviceVitalsSchema = z.object({ name: serviceName, health, weight })
+export type ServiceVitals = z.infer<typeof serviceVitalsSchema>
+
 /** The small part of what a node says of itself that changes often. Its version (epoch, seq) is counted apart from the record's. */
 export const vitalsSchema = z.object({
   node: nodeId,
@@ -83,6 +106,8 @@ export const vitalsSchema = z.object({
   taint: z.array(label).max(8),
   /** Where it stands in the space of round trips, once it has measured one (`packCoordinate`). */
   coordinate: packedCoordinate.optional(),
+  /** How the services of its record do. One that is not named here is not known to be well. */
+  services: perService(serviceVitalsSchema).optional(),
 })
 export type Vitals = z.infer<typeof vitalsSchema>
 export const VITALS: StatementKind<Vitals> = {

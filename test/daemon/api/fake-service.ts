@@ -1,5 +1,6 @@
 import type { FleetService } from '../../../daemon/api/index.ts'
 import { createMemberChanges, inParts } from '../../../daemon/member-changes.ts'
+import { scrapeTargets } from '../../../daemon/services/index.ts'
 import {
   type Address,
   type Ask,
@@ -35,6 +36,7 @@ import {
   type RolloutHistory,
   type RolloutStatusView,
   readLine,
+  type ServiceInstance,
   sha256,
   withRevocation,
 } from '../../../protocol/index.ts'
@@ -45,6 +47,7 @@ export interface Fake {
   readonly id: NodeId
   authority: Authority | undefined
   members: MemberView[]
+  services: ServiceInstance[]
   images: Map<Digest, ImageDetail>
   plans: Plan[]
   orders: Order[]
@@ -91,6 +94,7 @@ export function member(name: string, change: Partial<MemberView> = {}): MemberVi
     group: 'web',
     tags: {},
     epoch: 1,
+    services: [],
     layers: [{ layer: 'app', digest: null, version: 'shop:v1', state: 'running', progress: 1 }],
     health: 'passing',
     reason: '',
@@ -166,6 +170,7 @@ export function fakeService(): Fake {
     group: 'web',
     tags,
     epoch: 1,
+    services: [],
     addresses: ['/ip4/192.0.2.10/tcp/7946' as Address],
     api: ['unix:/run/fleetd.sock'],
     dataDir: '/var/lib/fleetd',
@@ -187,6 +192,14 @@ export function fakeService(): Fake {
   }
 
   const service: FleetService = {
+    services(name) {
+      trip()
+      return { services: fake.services.filter(({ service }) => name === undefined || service === name) }
+    },
+    scrapeTargets(name) {
+      trip()
+      return scrapeTargets(fake.services.filter(({ service }) => name === undefined || service === name))
+    },
     async fireEvent({ name, payload, coalesce }) {
       trip()
       const { author, seq, ltime, cursor } = fake.deliver(name, payload, coalesce)
@@ -590,6 +603,7 @@ export function fakeService(): Fake {
     service,
     id,
     authority: undefined,
+    services: [],
     members: [
       member('alpha', { id, rttMs: null, estimatedRttMs: null }),
       member('beta', { zone: 'z2' }),

@@ -15,6 +15,7 @@ export const member = (name: string, more: Partial<MemberView> = {}): MemberView
   epoch: 1,
   version: '1.0.0',
   layers: [],
+  services: [],
   health: 'unknown',
   reason: '',
   taint: [],

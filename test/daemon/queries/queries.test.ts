@@ -53,6 +53,7 @@ const view = (network: Network, name: string): MemberView => ({
   epoch: 1,
   version: '1',
   layers: [],
+  services: [],
   health: 'passing',
   reason: '',
   taint: [],

@@ -37,6 +37,7 @@ export function member(name: string, change: Partial<MemberView> = {}): MemberVi
     epoch: 1,
     version: '0.1.0',
     layers: [],
+    services: [],
     health: 'unknown',
     reason: '',
     taint: [],
