@@ -22,6 +22,7 @@ import {
   type NodeId,
   open,
   parseToken,
+  type Random,
   seededRandom,
 } from '../protocol/index.ts'
 import { type ImageStore, type Intent, openStore } from '../rollout/index.ts'
@@ -38,6 +39,7 @@ import {
 } from './audit/index.ts'
 import { createClock, wholeMillis } from './clock.ts'
 import { type Config, changedTags } from './config/index.ts'
+import type { Dns } from './dns/index.ts'
 import { createDriver, type Driver } from './drivers/index.ts'
 import { createEvents, type Events } from './events/index.ts'
 import { createEvidence, type EvidenceKeeper } from './evidence/index.ts'
@@ -600,6 +602,7 @@ export async function startFleetd(
   let serf: SerfRpc | undefined
   let tidy: Tidy | undefined
   let registry: Registry | undefined
+  let dns: Dns | undefined
   const startedAt = now()
   const fleetd: Fleetd = {
     config,
@@ -687,6 +690,7 @@ export async function startFleetd(
       tidy?.stop()
       await serf?.close()
       await registry?.close()
+      await dns?.close()
       services.stop()
       queries.stop()
       groups.stop()
@@ -758,6 +762,7 @@ export async function startFleetd(
   for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
   web = await serveWeb({ address: config.web, api, log })
   serf = await serveSerf({ fleetd, service, eventHandlers: () => settings.eventHandler.map(({ text }) => text) }, log)
+  dns = await serveDns(fleetd, random, log)
   registry = await serveRegistry(config, {
     store,
     images,
@@ -784,6 +789,16 @@ const notingPushes = (pushes: Pushes, audit: Audit): Pushes => ({
     })
   },
 })
+
+/** `--dns`: answers questions of DNS. Undefined where nobody asked for it. Throws `unavailable`. */
+async function serveDns({ config, members, now }: Fleetd, random: Random, log: Logger): Promise<Dns | undefined> {
+  if (config.dns === undefined) return undefined
+  // Loaded only here: most daemons have no such clients.
+  const { createDns } = await import('./dns/index.ts')
+  const dns = await createDns({ address: config.dns, members: () => members()?.members() ?? [], now, random, log })
+  log.info({ address: dns.address }, `DNS is served on ${dns.address}`)
+  return dns
+}
 
 /** `--oci`: serves clients of registries. Undefined where nobody asked for it. Throws `unavailable`. */
 async function serveRegistry(

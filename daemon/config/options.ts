@@ -142,6 +142,12 @@ export const OPTIONS = {
       help: 'file, mode 0600, with the token that Serf clients have to show (-rpc-auth); needed for any address but loopback',
     },
     {
+      key: 'dns',
+      flags: '--dns <host:port>',
+      kind: 'text',
+      help: 'DNS for NAME.node.fleet and NAME.service.fleet, over UDP and TCP (default: off; 127.0.0.1:8600 is usual)',
+    },
+    {
       key: 'oci',
       flags: '--oci <host:port>',
       kind: 'text',
@@ -165,7 +171,7 @@ export const OPTIONS = {
 export const ALL_OPTIONS: readonly Option[] = Object.values(OPTIONS).flat()
 
 /** Settings that the interface names and this version does not have. To take one and ignore it would be worse than to refuse it. */
-export const NOT_AVAILABLE: readonly string[] = ['apiTokenFile', 'dns', 'fleetlock', 'uploadLimit', 'downloadLimit']
+export const NOT_AVAILABLE: readonly string[] = ['apiTokenFile', 'fleetlock', 'uploadLimit', 'downloadLimit']
 
 /** `dataDir` as a flag: `--data-dir`. */
 export const flagOf = (key: string): string => `--${key.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`

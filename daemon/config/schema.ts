@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { homedir, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
@@ -63,6 +64,10 @@ const handlerSpec = z.string().transform((text, context): HandlerSpec => {
 const serfAddress = z
   .string()
   .refine(text => endpoint(text) !== undefined && !text.startsWith('/'), 'expected HOST:PORT or [IPV6]:PORT')
+
+const dnsAddress = z
+  .string()
+  .refine(text => isIP(endpoint(text)?.host ?? '') !== 0 && !text.startsWith('/'), 'expected IP:PORT or [IPV6]:PORT')
 
 const ociAddress = z
   .string()
@@ -163,6 +168,7 @@ export const configSchema = z.strictObject({
   web: webAddress.optional(),
   serfRpc: serfAddress.optional(),
   serfRpcAuthFile: z.string().min(1).optional(),
+  dns: dnsAddress.optional(),
   oci: ociAddress.optional(),
   quota: amount('20%'),
   minFree: amount('3%'),

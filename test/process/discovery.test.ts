@@ -1,3 +1,4 @@
+import { Resolver } from 'node:dns/promises'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -24,7 +25,7 @@ beforeAll(async () => {
   )
   ;[first, second] = (await box.fleet(2, index => ({
     group: 'web',
-    ...(index === 0 ? {} : { flags: ['--config', config] }),
+    flags: index === 0 ? ['--dns', '127.0.0.1:0'] : ['--config', config],
   }))) as [Daemon, Daemon]
 })
 afterAll(() => box.close())
@@ -76,7 +77,14 @@ test('what one daemon offers is seen on another: in the API, for Prometheus, and
   expect(JSON.parse(found.body)).toMatchObject([
     { targets: ['127.0.0.1:8080'], labels: { __meta_fleet_service: 'shop', __meta_fleet_node: second.name } },
   ])
+  const resolver = new Resolver()
+  resolver.setServers([/DNS is served on (127\.0\.0\.1:\d+)/.exec(first.log())![1]!])
+  expect(await resolver.resolve4('shop.service.fleet')).toEqual(['127.0.0.1'])
+  expect(await resolver.resolve4(`${second.name}.node.fleet`)).toEqual(['127.0.0.1'])
+  const [srv] = await resolver.resolveSrv('_shop._tcp.service.fleet')
+  expect(srv).toMatchObject({ port: 8080, weight: 7 })
   rmSync(join(box.dir, 'well'))
   await eventually('the shop to be seen failing', async () => (await shop())?.health === 'failing', patience)
   expect((await shop())!.available).toBe(false)
+  await expect(resolver.resolve4('shop.service.fleet')).rejects.toMatchObject({ code: 'ENODATA' })
 }, 120_000)

@@ -163,7 +163,7 @@ describe('where a setting comes from', () => {
       quota: '10GiB',
       minFree: '5%',
     }
-    const expected = { ...wanted, layers: {}, api: wanted.api }
+    const expected = { ...wanted, layers: {}, services: {}, api: wanted.api }
     expect(await load(argv)).toEqual(expected)
     expect(await load([], env)).toEqual(expected)
     expect(await load(['--config', file('all.yaml', JSON.stringify(written))])).toEqual(expected)
