@@ -26,6 +26,8 @@ const MAX_BODY = 16 * 1024
 /** What answers requests, whichever server they came in by. */
 export interface App {
   readonly answer: RequestListener
+  /** `METHOD PATH` of everything that is answered here. */
+  readonly routes: readonly string[]
   close(): Promise<void>
 }
 
@@ -36,7 +38,11 @@ export async function createApp({ service, log, metrics }: ApiInit): Promise<App
     exposeHeadRoutes: false,
     bodyLimit: MAX_BODY,
     routerOptions: { maxParamLength: 300 },
+    // What the router itself refuses: a path that is no UTF-8, a parameter that is too long.
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, fromFastify(error), log),
   })
+  const routes: string[] = []
+  app.addHook('onRoute', ({ method, url }) => void routes.push(`${method} ${url}`))
   // Only what a page cannot send to another site unasked.
   app.removeContentTypeParser('text/plain')
   app.setErrorHandler((error, _request, reply) => sendProblem(reply, fromFastify(error), log))
@@ -66,7 +72,7 @@ export async function createApp({ service, log, metrics }: ApiInit): Promise<App
     app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()))
   }
   await app.ready()
-  return { answer: app.routing, close: () => app.close() }
+  return { answer: app.routing, routes, close: () => app.close() }
 }
 
 function serveAnswer<N extends PlainName>(app: FastifyInstance, name: N, answers: Answers): void {

@@ -6,6 +6,7 @@ export type * from './events.ts'
 export type * from './evidence.ts'
 export { toDocument } from './fields.ts'
 export type * from './fleet.ts'
+export { readinessSchema } from './fleet.ts'
 export type * from './images.ts'
 export {
   type Divergence,

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Api, createApi } from '../../../daemon/api/index.ts'
 import { FleetError, ROUTES } from '../../../protocol/index.ts'
 import { eventually } from '../../support/wait.ts'
+import { ask, post } from './ask.ts'
 import { type Fake, fakeService } from './fake-service.ts'
 
 let dir: string
@@ -26,52 +27,6 @@ afterEach(async () => {
   await api.close()
   await rm(dir, { recursive: true, force: true })
 })
-
-interface Answer {
-  status: number
-  type: string
-  body: string
-  json: () => { code: string; detail: string; [key: string]: unknown }
-}
-
-function ask(
-  address: string,
-  path: string,
-  options: { method?: string; headers?: Record<string, string>; body?: string } = {},
-): Promise<Answer> {
-  const at = address.startsWith('unix:')
-    ? { socketPath: address.slice(5) }
-    : { host: '127.0.0.1', port: Number(address.split(':').at(-1)) }
-  return new Promise((done, fail) => {
-    const asked = request({
-      ...at,
-      path,
-      method: options.method ?? 'GET',
-      headers: options.headers ?? {},
-      agent: false,
-    })
-    asked.once('error', fail)
-    asked.once('response', response => {
-      let body = ''
-      response.on('data', part => {
-        body += part
-      })
-      response.once('error', fail) // the server may hang up in the middle of its answer
-      response.once('end', () => {
-        const { statusCode = 0, headers } = response
-        done({ status: statusCode, type: headers['content-type'] ?? '', body, json: () => JSON.parse(body) })
-      })
-    })
-    asked.end(options.body)
-  })
-}
-
-const post = (address: string, path: string, body: unknown): Promise<Answer> =>
-  ask(address, path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: typeof body === 'string' ? body : JSON.stringify(body),
-  })
 
 const socket = (): string => `unix:${join(dir, 'api.sock')}`
 
@@ -163,6 +118,12 @@ test.each([
   expect(answer.status).toBe(400)
   expect(answer.type).toContain('application/problem+json')
   expect(answer.json()).toMatchObject({ type: 'about:blank', code: 'bad-input', status: 400 })
+})
+
+test('what the router refuses is a problem document too', async () => {
+  const address = await api.listen(socket())
+  for (const path of [`/v1/images/${'x'.repeat(400)}`, '/v1/images/%ff', '/v1/images/%zz', '/v1/nothing'])
+    expect((await ask(address, path)).json(), path).toMatchObject({ type: 'about:blank', status: expect.any(Number) })
 })
 
 test('an error of the service keeps its code, its sentence and its particulars', async () => {

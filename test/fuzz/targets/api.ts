@@ -2,9 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import pino from 'pino'
 import { type Api, createApi, type FleetService } from '../../../daemon/api/index.ts'
+import { openapi } from '../../../daemon/api/openapi.ts'
 import { FleetError, formatToken, ROUTES, toDocument } from '../../../protocol/index.ts'
+import { callsOf, type Description } from '../../daemon/api/calls.ts'
 import { Broken, crowd, HOSTILE, type Target } from '../target.ts'
 import { parse, print, type Tree } from '../tree.ts'
 import { AUTHORITY, INVITE_OF_NODE, INVITED } from '../world.ts'
@@ -35,17 +38,19 @@ interface Call {
   readonly body: Buffer | undefined
 }
 
-/** [route, parameter, body]; anything else is a body that may be no JSON. */
+/** [route, parameter, body] and perhaps a search; anything else is a body that may be no JSON. */
 function callOf(input: Uint8Array): Call {
   const tree = parse(input)
-  if (!Array.isArray(tree) || tree.length !== 3) return { method: 'POST', path: '/v1/tags', body: Buffer.from(input) }
+  if (!Array.isArray(tree) || tree.length < 3 || tree.length > 4)
+    return { method: 'POST', path: '/v1/tags', body: Buffer.from(input) }
   const name =
     typeof tree[0] === 'string' && NAMES.includes(tree[0]) ? tree[0] : NAMES[input.byteLength % NAMES.length]!
   const [method, template] = name.split(' ') as [string, string]
   const parameter = encodeURIComponent(typeof tree[1] === 'string' ? Buffer.from(tree[1]).toString() : 'x')
+  const search = typeof tree[3] === 'string' && tree[3] !== '' ? `?${encodeURI(Buffer.from(tree[3]).toString())}` : ''
   return {
     method,
-    path: template.replaceAll(/:\w+/g, parameter || 'x'),
+    path: template.replaceAll(/:\w+/g, parameter || 'x') + search,
     body: method === 'POST' ? Buffer.from(JSON.stringify(jsonOf(tree[2]!)) ?? 'null') : undefined,
   }
 }
@@ -59,6 +64,23 @@ function jsonOf(tree: Tree): unknown {
   if (tree instanceof Uint8Array) return toDocument(tree)
   if (Array.isArray(tree)) return tree.map(jsonOf)
   return typeof tree === 'bigint' ? Number(tree) : tree
+}
+
+function treeOf(value: unknown): Tree {
+  if (Array.isArray(value)) return value.map(treeOf)
+  if (typeof value !== 'object' || value === null) return value as Tree
+  return new Map(Object.entries(value).map(([key, each]) => [key, treeOf(each)]))
+}
+
+/** So many calls of every route as the description of the API makes them, sound ones and others. */
+const SAMPLES = 200
+function sampled(): Uint8Array[] {
+  const calls = callsOf(openapi('0') as unknown as Description, ['GET /metrics'], (_, body) => body)
+  return fc.sample(calls, { numRuns: SAMPLES, seed: 1 }).flatMap(({ name, path, body }) => {
+    const route = name.replaceAll(/\{(\w+)\}/g, ':$1')
+    const search = path.includes('?') ? decodeURIComponent(path.slice(path.indexOf('?') + 1)) : ''
+    return NAMES.includes(route) ? [print([route, 'shop:1', treeOf(JSON.parse(body ?? 'null')), search])] : []
+  })
 }
 
 function ask({ method, path, body }: Call, socketPath: string): Promise<{ status: number; text: string }> {
@@ -116,6 +138,7 @@ export const api: Target = {
   seeds: () => [
     ...HOSTILE.filter(({ byteLength }) => byteLength < 64 * 1024),
     ...NAMES.flatMap(name => BODIES.map(body => print([name, 'shop:1', body]))),
+    ...sampled(),
     ...STATEMENTS.map(({ bytes }) => print(['POST /v1/policy', '', new Map([['statement', bytes]])])),
     Uint8Array.from(Buffer.from('{"set":{"__proto__":"x"},"delete":["constructor"]}')),
     Uint8Array.from(Buffer.from('{"set":{},"delete":{"length":{"toString":1}}}')),
