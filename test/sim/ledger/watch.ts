@@ -40,6 +40,8 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
   const recent: { at: number; value: LedgerValue }[] = [{ at: 0, value: begin }]
   let newest = begin
   let quietSince = 0
+  /** Bitmap of the hosts that failed in a generation which is over. */
+  const leftBehind: number[] = []
   let grants = 0
   const found = (text: string): void => void violations.push(text)
 
@@ -94,6 +96,8 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
       }
       compare(newest, value, planOf(value.plan))
       if (value.phase !== newest.phase || value.plan !== newest.plan) quietSince = now
+      if (value.generation !== newest.generation)
+        for (const [at, bits] of newest.failed.entries()) leftBehind[at] = (leftBehind[at] ?? 0) | bits
       newest = value
       recent.push({ at: now, value })
       while (recent.length > 1 && recent[1]!.at < now - 2 * ACT_WITHIN) recent.shift()
@@ -145,7 +149,9 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
       if (newest.phase === 'rolled-back' && newest.history.some(past => past.end?.phase === 'aborted')) return
       const target = newest.phase === 'done' ? plan.image : plan.previous
       const astray = world.all.filter((host, at) => {
-        const bit = (bits: Uint8Array): boolean => ((bits[at >> 3] ?? 0) & (1 << (at & 7))) !== 0
+        const bit = (bits: ArrayLike<number>): boolean => ((bits[at >> 3] ?? 0) & (1 << (at & 7))) !== 0
+        // Nor what failed in an earlier one and was taken back before its turn came.
+        if (newest.phase === 'rolled-back' && bit(leftBehind)) return false
         return !bit(newest.failed) && !newest.fenced.includes(host.node) && host.current !== target
       })
       if (astray.length > 0)
