@@ -30,14 +30,18 @@ export function sharedPort(transport: Transport, onTls: (socket: Socket) => void
       if (silent.size > MAX_SILENT) silent.values().next().value!.destroy()
       byFirstByte(socket, byte => {
         silent.delete(socket)
-        if (byte === undefined) socket.destroy()
+        // libp2p's listener throws at what is handed to it once it closes, and nothing would catch that here.
+        if (byte === undefined || !server.listening) socket.destroy()
         else if (byte === TLS_HANDSHAKE) onTls(socket)
         else for (const take of toLibp2p) take(socket)
       })
     })
-    server.on('close', () => {
+    const close = listener.close.bind(listener)
+    listener.close = () => {
+      const closed = close()
       for (const socket of silent) socket.destroy()
-    })
+      return closed
+    }
     return listener
   }
   return transport

@@ -203,4 +203,17 @@ describe('two nodes', () => {
     await once(socket, 'close')
     expect(received).toBe(0)
   })
+
+  test('a connection that says its first byte while the node stops is cut off, and holds nothing up', async () => {
+    const a = await member()
+    const { port } = /\/tcp\/(?<port>\d+)/.exec(a.network.addresses()[0]!)!.groups as { port: string }
+    const sockets = Array.from({ length: 20 }, () => connect(Number(port), '127.0.0.1'))
+    for (const socket of sockets) socket.on('error', () => undefined)
+    const gone = sockets.map(socket => new Promise(resolve => socket.on('close', resolve)))
+    await Promise.all(sockets.map(socket => once(socket, 'connect')))
+    // Some bytes are on their way when the listener closes: what is thrown at them would end the process.
+    for (const socket of sockets) socket.write(Buffer.of(0x13))
+    await a.network.stop()
+    await Promise.all(gone)
+  })
 })
