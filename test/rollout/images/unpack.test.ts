@@ -41,10 +41,11 @@ async function unpack(bytes: Uint8Array): Promise<string> {
   await unpackTree(pieces(), slot, signal)
   return slot
 }
-/** Everything beside the slots, as it must stay. */
+/** Everything beside the slots, as it must stay. Not one recursive readdir: that walks through a slot's links too, and one of them leads to `/`. */
 async function outside(): Promise<unknown> {
-  const names = (await readdir(box.dir, { recursive: true })).filter(name => !name.startsWith('slot-')).sort()
-  return [names, await readFile(join(box.dir, 'outside', 'precious'), 'utf8')]
+  const beside = (await readdir(box.dir)).filter(name => !name.startsWith('slot-')).sort()
+  const within = await readdir(join(box.dir, 'outside'))
+  return [beside, within, await readFile(join(box.dir, 'outside', 'precious'), 'utf8')]
 }
 
 test('a directory comes out as it went in, with long names, links and empty files', async () => {
@@ -200,6 +201,6 @@ test('whatever an archive holds, nothing outside of the slot is made, changed or
       expect(await outside()).toEqual(before)
       await rm(join(box.dir, `slot-${slots - 1}`), { recursive: true })
     }),
-    { numRuns: 40 },
+    { numRuns: 400 },
   )
 })
