@@ -1,0 +1,49 @@
+import type { Logger } from 'pino'
+import type { Millis, NodeId } from '../../protocol/index.ts'
+import { growth, type Ledgers } from '../ledgers.ts'
+import type { Groups } from '../rollout/index.ts'
+import type { Roster } from './roster.ts'
+
+/** How often it is looked at whether a group should have more voters, and how long a candidate has to have been here. Milliseconds. */
+const GROWTH = { every: 2_000, settled: 2_000 }
+
+export interface VotersInit {
+  readonly self: NodeId
+  readonly roster: Roster
+  readonly ledgers: Ledgers
+  readonly groups: Groups
+  readonly now: () => Millis
+  readonly log: Logger
+}
+
+/** Where this node is a voter it sees from now on to it that there are enough of them. Gives back what ends that. */
+export function tendVoters(init: VotersInit): () => void {
+  const timer = setInterval(() => tend(init), GROWTH.every)
+  return () => clearInterval(timer)
+}
+
+function tend({ self, roster, ledgers, groups, now, log }: VotersInit): void {
+  const all = roster.all()
+  for (const group of new Set(all.map(member => member.group))) {
+    const voting = ledgers.genesisVoters(group).includes(self) || groups.known(group)?.voters.includes(self) === true
+    if (!voting) continue
+    groups.follow(group)
+    const value = groups.known(group)
+    if (value === undefined) continue
+    const candidates = all.map(member => ({
+      node: member.id,
+      zone: member.zone,
+      group: member.group,
+      steady:
+        member.class !== 'intermittent' &&
+        member.status === 'alive' &&
+        (member.id === self || now() - member.since >= GROWTH.settled),
+    }))
+    const voters = growth(self, value, candidates)
+    if (voters === undefined) continue
+    log.info({ group, voters }, `the ledger of group ${group} gets ${voters.length} voters`)
+    groups
+      .propose(group, { type: 'reconfigure', voters }, AbortSignal.timeout(10_000))
+      .catch(error => log.debug({ err: error }, 'the voters could not be changed'))
+  }
+}
