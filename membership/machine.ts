@@ -12,37 +12,29 @@ import {
   type Suspicion,
 } from '../protocol/index.ts'
 import { createAddressBook } from './address-book.ts'
-import { claimItems, createPuller, itemFrames, keysFor, lackedBy, offerFor } from './antientropy.ts'
+import { claimItems } from './antientropy.ts'
 import { createAtlas } from './atlas.ts'
 import { createAwareness } from './awareness.ts'
-import { type Bucket, createBucket } from './bucket.ts'
 import { createCoordinates, isPlaced } from './coordinates.ts'
 import { createDetector } from './detector.ts'
-import { dismissalOf, voids, withDismissal } from './dismissals.ts'
+import { voids } from './dismissals.ts'
 import { strength } from './evidence.ts'
 import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind, type Item } from './frames.ts'
+import { isNews, subjectOf } from './heard.ts'
+import { brokenInvariants } from './invariants.ts'
 import { createJudge } from './judge.ts'
 import { type MemberView, type Status, viewOf } from './members.ts'
 import { createOverlay, type Overlay } from './overlay.ts'
 import { createRedial } from './redial.ts'
 import { createRelays } from './relays.ts'
 import { type Change, createRoster, type Roster } from './roster.ts'
+import { createSyncing } from './syncing.ts'
 import { compareRecords, compareVitals, createTable, isSuspected, refutes, type Table } from './table.ts'
 import type { Effect, Heard, Input, MembershipInit } from './types.ts'
 import { createVoice } from './voice.ts'
 
-/** News that a sync brought is gossiped on when it is this little; more of it travels by syncs of its own. */
-const FEW = 16
-/** How soon neighbours are compared with after a sync brought much news: between one and two of these. Milliseconds. */
-const EAGER = 400
 /** A member that is doubted is shown the suspicions this often at most, so that it can refute what gossip did not bring it. Milliseconds. */
 const TELL_EVERY = 1_000
-/** Documents that were not believed are not asked for again for so long; what they hang on may come. Milliseconds. */
-const DECLINED_FOR = 5 * 60_000
-const FORGOTTEN_FOR = 24 * 3_600_000
-const MAX_DECLINED = 4_096
-/** Digests of one neighbour that are answered: it says one when the link is made, one every 30 s, and some when much is new. */
-const DIGESTS = { perSecond: 4, burst: 16 }
 
 export interface Membership {
   /** Takes one input at time `now`, which never goes back, and returns what is to be done, in order. */
@@ -102,19 +94,12 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     },
   )
   const relays = createRelays(profile)
-  const puller = createPuller()
   const coordinates = createCoordinates(random)
   const revoked = new Set<NodeId>()
-  /** Documents not to ask for until then: of anybody, or of the one peer who sent what is not to be believed under that name. */
-  const declined = new Map<string, number>()
-  const digestsOf = new Map<NodeId, Bucket>()
   let effects: Effect[] = []
   let stepNow = init.now
-  let syncAt = init.now + random.int(profile.syncInterval)
-  let eager: { at: Millis; readonly sources: Set<NodeId> } | undefined
   let askedToWake: number = init.now
   let armedAt: number | undefined
-  let digestFrame: { of: readonly number[]; frame: Uint8Array } | undefined
   /** Counts what changes whom we want besides the overlay itself. */
   let turn = 0
 
@@ -127,6 +112,21 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     void effects.push({ type: 'publish', message: encodeGossip(kind, bytes) })
 
   // ---- the parts ----
+
+  const syncing = createSyncing({
+    self,
+    table,
+    profile,
+    random,
+    start: init.now,
+    revoked,
+    open: init.open,
+    links: () => redial.links(),
+    send,
+    sendBytes: (peer, frame) => effects.push({ type: 'send', peer, frame }),
+    publish,
+    take: (now, items, onNews) => void take(now, items, onNews),
+  })
 
   const version = (): number => overlay.version + turn
   const whenChanged = <T>(compute: () => T): (() => T) => {
@@ -188,7 +188,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
       // Whatever connection is left of it is dead, and would look like one that works.
       if (redial.linked(node)) effects.push({ type: 'disconnect', peer: node })
       // Gossip may have lost its refutation, and a neighbour may have it.
-      syncAt = Math.min(syncAt, stepNow + random.int(EAGER))
+      syncing.hurry(stepNow)
     },
   })
   const detector = createDetector(
@@ -357,52 +357,6 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
 
   // ---- frames ----
 
-  const sendDigest = (peer: NodeId): void => {
-    const digests = table.digests()
-    if (digestFrame?.of !== digests) digestFrame = { of: digests, frame: encodeFrame({ type: 'digest', digests }) }
-    effects.push({ type: 'send', peer, frame: digestFrame.frame })
-  }
-  const decline = (now: Millis, id: string, length: number): void => {
-    declined.set(id, now + length)
-    if (declined.size > MAX_DECLINED) declined.delete(declined.keys().next().value!)
-  }
-  const isDeclined = (now: Millis, id: string): boolean => (declined.get(id) ?? 0) > now
-  const mayAsk = (now: Millis, peer: NodeId): boolean => {
-    const bucket = digestsOf.get(peer) ?? createBucket(DIGESTS.perSecond, DIGESTS.burst)
-    digestsOf.set(peer, bucket)
-    return bucket.take(now, 1)
-  }
-  const pull = (now: Millis, peer: NodeId, theirs: Parameters<typeof lackedBy>[1]): void => {
-    const lacked = lackedBy(table, theirs)
-    const want = puller.ask(now, peer, {
-      members: lacked.members.filter(node => !revoked.has(node)),
-      documents: lacked.documents.filter(id => !isDeclined(now, id) && !isDeclined(now, `${peer} ${id}`)),
-    })
-    if (want !== undefined) send(peer, want)
-  }
-  const takeItems = (now: Millis, peer: NodeId, items: readonly Item[]): void => {
-    const believed: Heard[] = []
-    const raw: Item[] = []
-    for (const item of items) {
-      const heard = init.open(...item)
-      if (heard !== undefined) {
-        believed.push(heard)
-        raw.push(item)
-      } else if (item[0] === 'document') decline(now, `${peer} ${documentId(item[1])}`, DECLINED_FOR)
-    }
-    const fresh: Item[] = []
-    take(now, believed, index => fresh.push(raw[index]!))
-    // Who still doubts a version of ours that we have replaced has missed what we said since.
-    const { record } = table.entries.get(self)!
-    if (believed.some(heard => isOutdated(record, heard)))
-      send(peer, { type: 'items', items: [['record', record.bytes]], last: false })
-    // What was news here may be news to those behind us.
-    if (fresh.length <= FEW) for (const item of fresh) publish(...item)
-    else {
-      eager ??= { at: millis(now + EAGER + random.int(EAGER)), sources: new Set() }
-      eager.sources.add(peer)
-    }
-  }
   const takeFrame = (now: Millis, peer: NodeId, frame: Frame): void => {
     switch (frame.type) {
       case 'beat':
@@ -422,27 +376,11 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
       case 'relayed':
         return detector.relayed(frame.serial, peer, frame.alive)
       case 'digest':
-        // Three hundred bytes that can be answered with all that there is to know. Nobody of ours says it so often.
-        if (!mayAsk(now, peer)) return
-        for (const answer of keysFor(table, frame.digests)) send(peer, answer)
-        return
-      case 'keys': {
-        pull(now, peer, frame)
-        const offer = offerFor(table, frame)
-        if (offer !== undefined) send(peer, offer)
-        return
-      }
+      case 'keys':
       case 'offer':
-        return pull(now, peer, frame)
       case 'want':
-        for (const answer of itemFrames(table, frame)) send(peer, answer)
-        return
-      case 'items': {
-        takeItems(now, peer, frame.items)
-        const want = frame.last ? puller.answered(now, peer) : undefined
-        if (want !== undefined) send(peer, want)
-        return
-      }
+      case 'items':
+        return syncing.frame(now, peer, frame)
       default:
         return frame satisfies never
     }
@@ -457,28 +395,11 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
 
   // ---- inputs ----
 
-  const sync = (now: Millis): void => {
-    // A pull that broke off is taken up again, with whomever.
-    if (puller.missed(now)) syncAt = Math.min(syncAt, now + random.int(EAGER))
-    if (now >= syncAt) {
-      syncAt = now + profile.syncInterval / 2 + random.int(profile.syncInterval)
-      const peer = random.pick([...redial.links().keys()])
-      if (peer !== undefined) sendDigest(peer)
-    }
-    if (eager === undefined || now < eager.at) return
-    if (puller.busy()) {
-      eager.at = millis(now + EAGER)
-      return
-    }
-    const { sources } = eager
-    eager = undefined
-    for (const peer of redial.links().keys()) if (sources.size > 1 || !sources.has(peer)) sendDigest(peer)
-  }
   const wake = (now: Millis): void => {
     detector.wake(now)
     redial.wake(now)
     for (const { asker, serial } of relays.expired(now)) send(asker, { type: 'relayed', serial, alive: false })
-    sync(now)
+    syncing.wake(now)
     const peers = book.due(now)
     if (peers !== undefined) effects.push({ type: 'peers', peers })
   }
@@ -504,14 +425,13 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
         redial.linkUp(now, input.peer)
         roster.heard(now, input.peer)
         linksChanged(wasCutOff)
-        if (!known) sendDigest(input.peer)
+        if (!known) syncing.compare(input.peer)
         return
       }
       case 'linkDown':
         saidAt.delete(input.peer)
         redial.linkDown(now, input.peer)
-        puller.drop(input.peer)
-        digestsOf.delete(input.peer)
+        syncing.drop(input.peer)
         return linksChanged(wasCutOff)
       case 'dialFailed':
         redial.failed(now, input.peer, input.addresses)
@@ -555,7 +475,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
         return
       case 'forget':
         table.removeDocument(input.id)
-        return decline(now, input.id, FORGOTTEN_FOR)
+        return syncing.forget(now, input.id)
       case 'revoked':
         // Of ourselves: it is for the others to act on.
         if (input.node === self) return
@@ -600,9 +520,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
           relays.nextAt(),
           voice.nextAt(),
           book.nextAt(),
-          puller.nextAt(),
-          syncAt,
-          eager?.at ?? Number.POSITIVE_INFINITY,
+          syncing.nextAt(),
         ),
       ),
     )
@@ -646,43 +564,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     record: node => table.entries.get(node)?.record,
     links: () => [...redial.links().keys()],
     neighbours: () => [...neighbours()],
-    news(item) {
-      switch (item.kind) {
-        case 'record': {
-          const known = table.entries.get(item.statement.body.node)
-          return (
-            !revoked.has(item.statement.body.node) &&
-            (known === undefined || compareRecords(item.statement, known.record) > 0)
-          )
-        }
-        case 'vitals': {
-          const known = table.entries.get(item.statement.body.node)?.vitals
-          return (
-            !revoked.has(item.statement.body.node) && (known === undefined || compareVitals(item.statement, known) > 0)
-          )
-        }
-        case 'suspicion': {
-          const known = table.entries.get(item.statement.body.subject)
-          return (
-            known !== undefined &&
-            !refutes(known.record, item.statement) &&
-            known.suspicions.get(item.observer)?.id !== item.statement.id
-          )
-        }
-        case 'dismissal': {
-          const known = table.entries.get(item.statement.body.subject)
-          return (
-            known !== undefined &&
-            !voids(known.record, item.statement) &&
-            withDismissal(known.dismissals, item.statement) !== known.dismissals
-          )
-        }
-        case 'document':
-          return !table.documents.has(documentId(item.bytes))
-        default:
-          return item satisfies never
-      }
-    },
+    news: item => isNews(table, revoked, item),
     knows: node => roster.members.has(node),
     stats() {
       const count = { alive: 0, failed: 0, left: 0 }
@@ -694,27 +576,7 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
       const { documents, documentBytes } = table.stats()
       return { healthScore: awareness.score, ...count, documents, documentBytes, coordinateResets: coordinates.resets }
     },
-    invariants() {
-      const broken: string[] = []
-      if (roster.members.size !== table.entries.size) broken.push('the table and the roster do not name the same nodes')
-      for (const { id, entry, status } of roster.members.values()) {
-        const { class: kind, presence } = entry.record.body
-        const steady = kind !== 'intermittent' && (status === 'alive' || status === 'suspect')
-        if (revoked.has(id)) broken.push(`${id} was revoked and is a member`)
-        if (overlay.has(id) !== steady)
-          broken.push(`${id} is ${status} and ${overlay.has(id) ? 'on' : 'not on'} the rings`)
-        if ((status === 'suspect' || status === 'failed') && !isSuspected(entry))
-          broken.push(`${id} is ${status} with nobody suspecting it`)
-        if (kind === 'intermittent' && (status === 'failed' || status === 'suspect'))
-          broken.push(`${id} is intermittent and ${status}`)
-        const dismissed = dismissalOf(entry.record, entry.dismissals) !== undefined
-        if (presence === 'left' ? status !== 'left' : status === 'left' && !dismissed)
-          broken.push(`${id} is ${status} and says ${presence}`)
-      }
-      const status = roster.members.get(self)?.status
-      if (status !== (voice.leaving ? 'left' : 'alive')) broken.push('this node does not see itself as it is')
-      return broken
-    },
+    invariants: () => brokenInvariants({ self, leaving: voice.leaving, table, roster, overlay, revoked }),
   }
   parts.set(machine, { table, roster, overlay })
   return machine
@@ -722,25 +584,3 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
 
 /** What a machine can be copied from. */
 const parts = new WeakMap<Membership, { table: Table; roster: Roster; overlay: Overlay }>()
-
-/** Whether it is said against an older version of this record. */
-const isOutdated = (record: Statement<NodeRecord>, heard: Heard): boolean =>
-  (heard.kind === 'suspicion' &&
-    heard.statement.body.subject === record.body.node &&
-    refutes(record, heard.statement)) ||
-  (heard.kind === 'dismissal' && heard.statement.body.subject === record.body.node && voids(record, heard.statement))
-
-const subjectOf = (item: Heard): NodeId | undefined => {
-  switch (item.kind) {
-    case 'record':
-    case 'vitals':
-      return item.statement.body.node
-    case 'suspicion':
-    case 'dismissal':
-      return item.statement.body.subject
-    case 'document':
-      return undefined
-    default:
-      return item satisfies never
-  }
-}
