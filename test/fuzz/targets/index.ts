@@ -1,6 +1,7 @@
 import type { Target } from '../target.ts'
 import { api } from './api.ts'
 import { bundle } from './bundle.ts'
+import { dns } from './dns.ts'
 import { document } from './document.ts'
 import { eventFrame, gossip, linkFrame } from './gossip.ts'
 import { chunkIndex, imageDescription, manifest, swarmMessage } from './images.ts'
@@ -9,6 +10,7 @@ import { ledgerReply, ledgerRequest, ledgerValue } from './ledger.ts'
 import { mdns } from './mdns.ts'
 import { framing, handshake, linkOpen, rpc } from './network.ts'
 import { ociDocument, ociRequest, pushMessage } from './oci.ts'
+import { tagPatterns } from './patterns.ts'
 import { reach } from './relay.ts'
 import { serfRpc } from './serf-rpc.ts'
 import { statement } from './statement.ts'
@@ -23,5 +25,5 @@ export const TARGETS: readonly Target[] = [
   ...[swarmMessage, imageDescription, manifest, chunkIndex, bundle, tar],
   ...[ociRequest, ociDocument, pushMessage],
   ...[auditMessage, keptReport, evidenceBundle],
-  ...[api, serfRpc],
+  ...[api, serfRpc, dns, tagPatterns],
 ]
