@@ -1,6 +1,6 @@
 import type { MemberEvent } from '../../membership/index.ts'
 import { seededRandom } from '../../protocol/index.ts'
-import { createWorld, type Host, type World } from '../../test/sim/membership-world.ts'
+import { createWorld, type Host, type World } from '../../test/sim/membership/index.ts'
 
 // Each experiment is a fleet of its own under the virtual clock, profile lan, with the latencies of the simulator (1 to 4 ms a hop).
 // Vitals are not said: they say how a host is and nothing of whether it is there, and ten thousand of them that everybody hears are a

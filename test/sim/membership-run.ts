@@ -2,8 +2,8 @@
 // `npm run sim:membership -- --schedules 1000 [--seed N] [--nodes N|MIN..MAX] [--fault NAME] [--go-on]`.
 // A run that finds a violation prints its seed; `--schedules 1 --seed THAT` replays it exactly.
 import { parseArgs } from 'node:util'
-import { runSchedule, sizeBetween } from './membership-schedule.ts'
-import type { Fault } from './membership-world.ts'
+import type { Fault } from './membership/index.ts'
+import { runSchedule, sizeBetween } from './membership/schedule.ts'
 
 const { values } = parseArgs({
   options: {

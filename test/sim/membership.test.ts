@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { lan } from '../../membership/index.ts'
-import { runSchedule } from './membership-schedule.ts'
-import { assemble, createWorld, type Fault, type Host, type World, type WorldOptions } from './membership-world.ts'
+import { assemble, createWorld, type Fault, type Host, type World, type WorldOptions } from './membership/index.ts'
+import { runSchedule } from './membership/schedule.ts'
 
 // A slice of what `npm run sim:membership -- --schedules 1000` runs in full, and the situations that operators know by name.
 

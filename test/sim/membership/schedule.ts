@@ -1,6 +1,6 @@
-import { local } from '../../membership/index.ts'
-import { type Random, seededRandom } from '../../protocol/index.ts'
-import { assemble, createWorld, type Host, type World, type WorldOptions } from './membership-world.ts'
+import { local } from '../../../membership/index.ts'
+import { type Random, seededRandom } from '../../../protocol/index.ts'
+import { assemble, createWorld, type Host, type World, type WorldOptions } from './index.ts'
 
 /**
  * How long after the last fault everybody has to agree: a redial, a sync and a suspicion, one after the other; and two

@@ -1,6 +1,6 @@
-import { decodeGossip, type GossipKind, type Heard, type MembershipInput } from '../../membership/index.ts'
-import { sha256 } from '../../protocol/index.ts'
-import type { Host, Link, Process } from './membership-world.ts'
+import { decodeGossip, type GossipKind, type Heard, type MembershipInput } from '../../../membership/index.ts'
+import { sha256 } from '../../../protocol/index.ts'
+import type { Host, Link, Process } from './types.ts'
 
 /** gossipsub remembers for so long what it has seen (seenTTL). Milliseconds. */
 const SEEN_FOR = 120_000
