@@ -103,6 +103,8 @@ export function createLayer(init: LayerInit): Layer {
   let proposing = false
   /** Whose permit it is under that nobody is sent here any more. */
   let quiet: number | null | undefined
+  /** The permit that was last said to go back. */
+  let said: number | undefined
   /** What this layer is bound to, and the permit and the staging that the audit log knows of. */
   let bound: Intent | null = init.intent
   let notedToken = init.intent?.token ?? 0
@@ -326,6 +328,13 @@ export function createLayer(init: LayerInit): Layer {
   }
 
   const release = async (effect: Extract<ReplacementEffect, { type: 'release' }>): Promise<ReplacementInput> => {
+    // Said before the ledger knows: whoever gets the place that becomes free is down only after this one is not.
+    if (said !== effect.token)
+      log.info(
+        { layer, token: effect.token, outcome: effect.outcome, event: 'disrupt-end' },
+        `layer ${layer}: in service again, permit ${effect.token} goes back: ${effect.reason}`,
+      )
+    said = effect.token
     const answer = await ledger.propose(
       { type: 'release', node, token: effect.token, outcome: effect.outcome, reason: effect.reason, now: now() },
       signal,
@@ -341,10 +350,6 @@ export function createLayer(init: LayerInit): Layer {
       })
     }
     if (answer.type === 'refused') return { type: 'not-released', gone, reason: answer.refusal.reason }
-    log.info(
-      { layer, token: effect.token, outcome: effect.outcome, event: 'disrupt-end' },
-      `layer ${layer}: permit ${effect.token} given back: ${effect.reason}`,
-    )
     observed = { value: answer.value, plan: observed?.plan }
     return { type: 'released' }
   }

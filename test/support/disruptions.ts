@@ -1,6 +1,6 @@
 import type { Daemon } from './daemons.ts'
 
-/** A time in which a node was voluntarily out of service, as its daemon logged it: from the drain to the release of its permit. */
+/** A time in which a node was voluntarily out of service, as its daemon logged it: from the drain until it offered its permit back. */
 export interface Disruption {
   readonly name: string
   readonly token: number
@@ -38,7 +38,8 @@ function read(name: string, log: string): Disruption[] {
     const at = Date.parse(time)
     const before = found.get(token)
     if (event === 'disrupt-begin') found.set(token, before ?? { name, token, begin: at, end: Number.POSITIVE_INFINITY })
-    else if (before !== undefined) found.set(token, { ...before, end: at })
+    // Said again after a restart: the first counts.
+    else if (before?.end === Number.POSITIVE_INFINITY) found.set(token, { ...before, end: at })
   }
   return [...found.values()]
 }
