@@ -10,6 +10,23 @@ import type { Group, Spec } from './spec.ts'
 import { duration, oneOf } from './values.ts'
 
 const GROUPS: readonly Group[] = [IMAGE, ROLLOUT, NODE, LEDGER, HOTFIX, EVIDENCE, AUDIT, POLICY, KEY]
+const COMMANDS: readonly Spec[] = [...FLEET, ...QUERIES, ...KEEP]
+
+/** Every command as data: --help, the man page and docs/reference.md are made of it. */
+export const TREE = { commands: COMMANDS, groups: GROUPS } as const
+
+export const EXIT_CODES: Readonly<Record<number, string>> = {
+  0: 'done',
+  1: 'failed',
+  2: 'usage',
+  3: 'rolled back',
+  4: 'paused',
+  5: 'refused',
+  6: 'conflict',
+  7: 'no quorum',
+  8: 'unreachable',
+  9: 'timed out',
+}
 
 /** A command that was asked for: its name, the options that every command has, and its work. */
 export type Perform = (
@@ -40,12 +57,14 @@ Example:
   fleetctl init && fleetctl invite      a first fleet; the token goes to the next host
   fleetctl COMMAND --help               what a command does, with an example
 
-Exit: 0 done, 1 failed, 2 usage, 3 rolled back, 4 paused, 5 refused, 6 conflict, 7 no quorum, 8 unreachable, 9 timed out`,
+Exit: ${Object.entries(EXIT_CODES)
+        .map(each => each.join(' '))
+        .join(', ')}`,
     )
   quiet(program)
   // Only right behind the program's name: `image build` has a --version of its own.
   if (argv[0] === '--version') program.version(version, '--version', 'the version of fleetctl')
-  for (const spec of [...FLEET, ...QUERIES, ...KEEP]) add(program, spec, perform)
+  for (const spec of COMMANDS) add(program, spec, perform)
   for (const group of GROUPS) {
     const parent = quiet(program.command(group.name)).description(group.summary).helpCommand(false)
     if (argv.includes(group.name)) for (const spec of group.commands) add(parent, spec, perform)

@@ -69,7 +69,8 @@ function collect(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value]
 }
 
-const EXAMPLES = `
+/** Stands below the flags in --help, and in the man page. */
+export const EXAMPLES = `
 Examples:
   fleetd --init                               make a fleet of one; then, for a second host: fleetctl invite
   fleetd --join fleet1.hKRp... --group web    become a member with an invite
