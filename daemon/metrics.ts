@@ -118,12 +118,12 @@ export function createMetrics(fleetd: Fleetd, tidy: Pick<Tidy, 'collections' | '
   )
   counter(
     'fleet_image_received_bytes_total',
-    'Bytes of image chunks that came from peers.',
+    'Bytes of image chunks that came from peers, as they travelled: packed where that was smaller.',
     () => fleetd.images.traffic().received,
   )
   counter(
     'fleet_image_sent_bytes_total',
-    'Bytes of image chunks that went to peers.',
+    'Bytes of image chunks that went to peers, as they travelled.',
     () => fleetd.images.traffic().sent,
   )
   const { scrub } = fleetd

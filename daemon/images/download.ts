@@ -9,8 +9,11 @@ import {
   verifyChunk,
 } from '../../rollout/index.ts'
 import type { Channel, Network } from '../network/index.ts'
+import { PACKINGS, unpack } from './packing.ts'
 import type { Traffic } from './traffic.ts'
-import { decodeMessage, encodeMessage, SERVICE } from './wire.ts'
+import { decodeMessage, encodeMessage, type Message, SERVICE } from './wire.ts'
+
+type ChunkMessage = Extract<Message, { type: 'chunk' | 'packed' }>
 
 /** Peers that one download asks at a time. */
 const MAX_PEERS = 20
@@ -121,9 +124,10 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       input({ type: 'gone', peer })
     }
 
-    const accept = async (peer: NodeId, at: number, bytes: Uint8Array): Promise<void> => {
+    const accept = async (peer: NodeId, { type, index: at, bytes }: ChunkMessage): Promise<void> => {
       const ref = index[at]
-      const chunk = ref === undefined ? undefined : verifyChunk(ref.digest, bytes)
+      const plain = type === 'chunk' || ref === undefined ? bytes : await unpack(bytes, ref.length)
+      const chunk = ref === undefined || plain === undefined ? undefined : verifyChunk(ref.digest, plain)
       if (chunk === undefined) return input({ type: 'chunk', peer, index: at, good: false })
       traffic.at(digest, peer).received += bytes.byteLength
       try {
@@ -139,7 +143,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
 
     const read = async (peer: NodeId, channel: Channel): Promise<void> => {
       try {
-        await channel.send(encodeMessage({ type: 'open', image: digest }))
+        await channel.send(encodeMessage({ type: 'open', image: digest, accepts: PACKINGS }))
         for await (const frame of channel.frames) {
           const message = decodeMessage(frame)
           switch (message.type) {
@@ -151,8 +155,9 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
               input({ type: 'has', peer, indexes: message.indexes })
               break
             case 'chunk':
-              // Not awaited: the next chunk is read while this one is hashed and written.
-              keep(accept(peer, message.index, message.bytes))
+            case 'packed':
+              // Not awaited: the next chunk is read while this one is unpacked, hashed and written.
+              keep(accept(peer, message))
               while (storing.size >= MAX_STORING) await Promise.race(storing)
               break
             case 'refused':

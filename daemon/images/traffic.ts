@@ -1,6 +1,6 @@
 import type { Digest, NodeId } from '../../protocol/index.ts'
 
-/** What passed between this node and each peer for one image since the daemon started. Bytes of chunks, without framing. */
+/** What passed between this node and each peer for one image since the daemon started. Bytes of chunks as they travelled, packed or not, without framing. */
 export interface PeerTraffic {
   received: number
   sent: number

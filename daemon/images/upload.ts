@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
 import { type ChunkRef, type Digest, toFleetError } from '../../protocol/index.ts'
-import type { ImageStore } from '../../rollout/index.ts'
+import type { ImageStore, VerifiedChunk } from '../../rollout/index.ts'
 import type { Channel } from '../network/index.ts'
+import { looksPackable, type Packing, pack } from './packing.ts'
+import { createPays } from './pays.ts'
 import type { Traffic } from './traffic.ts'
 import { decodeMessage, encodeMessage, MAX_INDEXES } from './wire.ts'
 
@@ -28,6 +30,8 @@ export async function serve(
   let image: Digest | undefined
   let index: readonly ChunkRef[] = []
   let sending = false
+  let accepts: readonly Packing[] = []
+  const pays = createPays(performance.now())
   const news: number[] = []
   let timer: NodeJS.Timeout | undefined
   let closed: (() => void) | undefined
@@ -36,6 +40,21 @@ export async function serve(
   const flush = async (): Promise<void> => {
     while (news.length > 0) await channel.send(encodeMessage({ type: 'has', indexes: news.splice(0, MAX_INDEXES) }))
     timer = undefined
+  }
+  const send = async (at: number, { bytes }: VerifiedChunk): Promise<void> => {
+    const start = performance.now()
+    const tries = accepts.includes('br') && pays.packs && looksPackable(bytes)
+    const packed = tries ? await pack(bytes) : undefined
+    const packing = tries ? performance.now() - start : 0
+    await channel.send(
+      encodeMessage(
+        packed === undefined
+          ? { type: 'chunk', index: at, bytes }
+          : { type: 'packed', index: at, packing: 'br', bytes: packed },
+      ),
+    )
+    pays.sent(performance.now(), { bytes: bytes.byteLength, packing })
+    traffic.at(image!, channel.peer).sent += (packed ?? bytes).byteLength
   }
   const pump = async (): Promise<void> => {
     if (sending) return
@@ -50,10 +69,7 @@ export async function serve(
           return undefined
         })
         if (chunk === undefined) await channel.send(encodeMessage({ type: 'refused', index: next }))
-        else {
-          await channel.send(encodeMessage({ type: 'chunk', index: next, bytes: chunk.bytes }))
-          traffic.at(image!, channel.peer).sent += chunk.bytes.byteLength
-        }
+        else await send(next, chunk)
       }
     } finally {
       sending = false
@@ -71,6 +87,7 @@ export async function serve(
             return
           }
           image = message.image
+          accepts = message.accepts
           index = found.index
           closed = init.opened({
             image,

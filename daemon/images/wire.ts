@@ -1,17 +1,21 @@
 import { type Digest, decode, encode, FleetError, LIMITS } from '../../protocol/index.ts'
+import { PACKINGS, type Packing } from './packing.ts'
 
 /** Network services of the swarm: one request for what an image is, one channel for its chunks. */
 export const SERVICE = { describe: 'image', chunks: 'chunks' } as const
 
 /** What a downloader and whoever serves it say on a chunk channel. The downloader opens it and says `open` first; the other answers with `has`. */
 export type Message =
-  | { readonly type: 'open'; readonly image: Digest }
+  /** `accepts`: how chunks may come packed. One that says nothing of it, or nothing that this version knows, gets them plain. */
+  | { readonly type: 'open'; readonly image: Digest; readonly accepts: readonly Packing[] }
   /** All that the sender has, as a bitmap. Empty: it does not know the image. */
   | { readonly type: 'bitmap'; readonly has: Uint8Array }
   | { readonly type: 'has'; readonly indexes: readonly number[] }
   | { readonly type: 'request'; readonly indexes: readonly number[] }
   | { readonly type: 'cancel'; readonly indexes: readonly number[] }
   | { readonly type: 'chunk'; readonly index: number; readonly bytes: Uint8Array }
+  /** A chunk that is smaller so. Only to who accepts this packing. */
+  | { readonly type: 'packed'; readonly index: number; readonly packing: Packing; readonly bytes: Uint8Array }
   | { readonly type: 'refused'; readonly index: number }
 
 /** Chunks that one message names at most. */
@@ -22,10 +26,16 @@ const isIndexes = (value: unknown): value is number[] =>
 
 const isDigest = (value: unknown): value is Digest => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 
+const isPacking = (value: unknown): value is Packing => PACKINGS.includes(value as Packing)
+
+/** Those of a peer's packings that this version knows. */
+const packingsIn = (value: unknown): Packing[] =>
+  Array.isArray(value) ? PACKINGS.filter(packing => value.includes(packing)) : []
+
 export function encodeMessage(message: Message): Uint8Array {
   switch (message.type) {
     case 'open':
-      return encode([message.type, message.image])
+      return encode([message.type, message.image, [...message.accepts]])
     case 'bitmap':
       return encode([message.type, message.has])
     case 'has':
@@ -34,6 +44,8 @@ export function encodeMessage(message: Message): Uint8Array {
       return encode([message.type, message.indexes])
     case 'chunk':
       return encode([message.type, message.index, message.bytes])
+    case 'packed':
+      return encode([message.type, message.index, message.packing, message.bytes])
     case 'refused':
       return encode([message.type, message.index])
     default:
@@ -45,13 +57,15 @@ export function encodeMessage(message: Message): Uint8Array {
 export function decodeMessage(frame: Uint8Array): Message {
   const raw = decode(frame, LIMITS.channelFrame)
   if (Array.isArray(raw)) {
-    const [type, first, second] = raw as [unknown, unknown, unknown]
+    const [type, first, second, third] = raw as unknown[]
     if (type === 'chunk' && Number.isInteger(first) && second instanceof Uint8Array)
       return { type, index: first as number, bytes: second }
+    if (type === 'packed' && Number.isInteger(first) && isPacking(second) && third instanceof Uint8Array)
+      return { type, index: first as number, packing: second, bytes: third }
     if ((type === 'has' || type === 'request' || type === 'cancel') && isIndexes(first)) return { type, indexes: first }
     if (type === 'bitmap' && first instanceof Uint8Array) return { type, has: first }
     if (type === 'refused' && Number.isInteger(first)) return { type, index: first as number }
-    if (type === 'open' && isDigest(first)) return { type, image: first }
+    if (type === 'open' && isDigest(first)) return { type, image: first, accepts: packingsIn(second) }
   }
   throw new FleetError('corrupt', 'not a message of the image swarm')
 }

@@ -81,7 +81,7 @@ test('a peer that does not read is told of new chunks in one message, when it re
   let reading = Promise.resolve()
   const deaf = channel(
     (async function* () {
-      yield { type: 'open', image: image.digest } as const
+      yield { type: 'open', image: image.digest, accepts: [] } as const
       await never
     })(),
     () => reading,

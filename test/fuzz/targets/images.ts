@@ -25,12 +25,13 @@ import { image } from '../../rollout/ledger/fixtures.ts'
 import { assertSame, crowd, HOSTILE, nils, type Target } from '../target.ts'
 
 const MESSAGES: readonly Message[] = [
-  { type: 'open', image: image('v1') },
+  { type: 'open', image: image('v1'), accepts: ['br'] },
   { type: 'bitmap', has: Uint8Array.of(0xff, 1) },
   { type: 'has', indexes: [0, 1, 65_535] },
   { type: 'request', indexes: [3] },
   { type: 'cancel', indexes: [] },
   { type: 'chunk', index: 4, bytes: new Uint8Array(99) },
+  { type: 'packed', index: 4, packing: 'br', bytes: new Uint8Array(9) },
   { type: 'refused', index: 5 },
 ]
 
