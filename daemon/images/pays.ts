@@ -33,7 +33,7 @@ export function createPays(start: number): Pays {
       packs = slice.packing < time / 2 || rate > held
     } else {
       plain = { rate, at: now }
-      packs = rate < packer / 2
+      packs = rate < packer * 0.75
     }
     slice = { start: now, bytes: 0, packed: 0, packing: 0 }
   }
