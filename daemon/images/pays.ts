@@ -24,7 +24,7 @@ export function createPays(start: number): Pays {
   let packer = 0
 
   const ended = (now: number): void => {
-    const time = Math.max(1, now - slice.start)
+    const time = Math.max(0.001, now - slice.start)
     const rate = slice.bytes / time
     if (packs) {
       if (slice.packing > 0) packer = slice.packed / slice.packing
