@@ -1,7 +1,7 @@
 // Builds dist/fleetd.js and dist/fleetctl.js: one file each, so that they start fast.
 // `--install` first installs the dependencies where the checkout has none.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, cpSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 
 const FROM_COMMONJS =
@@ -30,6 +30,7 @@ if (import.meta.filename === process.argv[1]) {
   }
   rmSync('dist', { recursive: true, force: true })
   await bundleDaemon('dist/fleetd.js')
+  copyLauncher('dist')
   await bundleControl('dist')
   await bundlePage('dist/page')
 }
@@ -39,11 +40,12 @@ if (import.meta.filename === process.argv[1]) {
  * misbehaving daemons so.
  * @param {string} outfile
  * @param {Record<string, string>} [instead]
+ * @param {string} [version] instead of package.json's
  */
-export async function bundleDaemon(outfile, instead = {}) {
+export async function bundleDaemon(outfile, instead = {}, version = undefined) {
   const { build } = await import('esbuild')
   await build({
-    ...common(),
+    ...common(version),
     entryPoints: ['daemon/main.ts'],
     outfile,
     format: 'esm',
@@ -76,12 +78,48 @@ export async function bundleDaemon(outfile, instead = {}) {
   chmodSync(outfile, 0o755)
   for (const [source, name] of Object.entries(APART))
     await build({
-      ...common(),
+      ...common(version),
       entryPoints: [source],
       outfile: join(dirname(outfile), name),
       format: 'esm',
       banner: { js: FROM_COMMONJS },
     })
+}
+
+/**
+ * An image of fleetd for layers with driver `agent`: the daemon, what it loads, and the native module that stays outside the bundle.
+ * @param {string} directory
+ * @param {{ version?: string, instead?: Record<string, string> }} [options]
+ */
+export async function bundleAgent(directory, { version, instead } = {}) {
+  await bundleDaemon(join(directory, 'fleetd.js'), instead, version)
+  await bundlePage(join(directory, 'page'))
+  for (const name of closureOf('classic-level')) {
+    const from = join('node_modules', name)
+    cpSync(from, join(directory, from), {
+      recursive: true,
+      filter: path => !/\/(deps|test|node_modules\/.bin)$/.test(path),
+    })
+  }
+}
+
+/**
+ * A package and all that it needs to run.
+ * @param {string} name
+ * @param {Set<string>} [found]
+ */
+function closureOf(name, found = new Set()) {
+  if (found.has(name)) return found
+  found.add(name)
+  const { dependencies = {} } = JSON.parse(readFileSync(join('node_modules', name, 'package.json'), 'utf8'))
+  for (const other of Object.keys(dependencies)) closureOf(other, found)
+  return found
+}
+
+/** @param {string} outdir */
+function copyLauncher(outdir) {
+  copyFileSync('daemon/launcher/fleetd-launcher.sh', join(outdir, 'fleetd-launcher'))
+  chmodSync(join(outdir, 'fleetd-launcher'), 0o755)
 }
 
 /**
@@ -129,9 +167,11 @@ export async function bundlePage(outdir) {
   for (const file of ['index.html', 'icon.svg']) copyFileSync(`${from}/${file}`, `${outdir}/${file}`)
 }
 
-/** @returns {import('esbuild').BuildOptions} */
-function common() {
-  const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+/**
+ * @param {string} [version] instead of package.json's
+ * @returns {import('esbuild').BuildOptions}
+ */
+function common(version = JSON.parse(readFileSync('package.json', 'utf8')).version) {
   return {
     bundle: true,
     platform: 'node',

@@ -11,6 +11,7 @@ import {
   type Doors,
   type Layers,
   openDoors,
+  type StopRequest,
   tendVoters,
 } from './assembly/index.ts'
 import { type Audit, type Auditor, lastNoted } from './audit/index.ts'
@@ -90,7 +91,7 @@ export async function startFleetd(
   version: string,
   log: Logger,
   logTap: LogTap,
-  onStopRequest: (options: { leave: boolean }) => void,
+  onStopRequest: (options: StopRequest) => void,
 ): Promise<Fleetd> {
   const ground = await createGround(config, dataDir, version, log)
   const { trust, network, audit, witness, auditor, happenings, roster, present, now, random } = ground
@@ -123,7 +124,7 @@ export async function startFleetd(
   let host: Layers | undefined
   const holdings = await createHoldings(ground, () => host?.inUse())
   const { plans, ledgers, groups } = createGroupLedgers(ground, () => rollouts)
-  host = await createLayers(ground, holdings, groups)
+  host = await createLayers(ground, holdings, groups, onStopRequest)
   const { layers, services, keeping, evidence } = host
   const keepOrders = await createKeepOrders({ network, trust, store: dataDir, keeping, note: audit.note, now })
   const rollouts = createRollouts({

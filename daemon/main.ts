@@ -13,6 +13,8 @@ const VERSION = typeof __VERSION__ === 'undefined' ? '0.0.0-source' : __VERSION_
 
 /** How long a stop may take before the process ends all the same. Milliseconds. */
 const STOP_LIMIT = 15_000
+/** A signal that comes again within so long is the same one, by way of the launcher. Milliseconds. */
+const SAME_SIGNAL = 200
 
 async function main(): Promise<void> {
   const loaded = await loadConfig(process.argv.slice(2), process.env, VERSION)
@@ -26,11 +28,12 @@ async function main(): Promise<void> {
   const dataDir = await openDataDir(config.dataDir, log)
   let fleetd: Fleetd | undefined
   let stopping = false
-  const stop = ({ leave }: { leave: boolean }): void => {
+  const stop = ({ leave, restart }: { leave: boolean; restart?: true }): void => {
     // A second signal means now.
     if (stopping) process.exit(1)
     stopping = true
-    notify('STOPPING=1', log)
+    // The unit goes on when another fleetd is started in the place of this one: systemd would end that too.
+    if (restart !== true) notify('STOPPING=1', log)
     log.info(leave ? 'leaving the fleet' : 'stopping')
     setTimeout(() => process.exit(1), STOP_LIMIT).unref()
     if (fleetd === undefined) process.exit(0)
@@ -42,8 +45,15 @@ async function main(): Promise<void> {
       },
     )
   }
-  process.on('SIGINT', () => stop({ leave: true }))
-  process.on('SIGTERM', () => stop({ leave: false }))
+  // A terminal, and a unit with KillMode=control-group, tell the launcher and us: what the launcher passes on is not a second signal.
+  let told = Number.NEGATIVE_INFINITY
+  const onSignal = (leave: boolean) => () => {
+    const before = told
+    told = performance.now()
+    if (process.env.FLEET_LAUNCHER === undefined || told - before > SAME_SIGNAL) stop({ leave })
+  }
+  process.on('SIGINT', onSignal(true))
+  process.on('SIGTERM', onSignal(false))
   const reload = createReload({
     running: config,
     load: async () => (await loadConfig(process.argv.slice(2), process.env, VERSION))!.config,

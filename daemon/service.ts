@@ -25,6 +25,7 @@ import { watchMembers } from './member-changes.ts'
 import type { Members } from './members/index.ts'
 import { monitor } from './monitor.ts'
 import { DialError, parseAddress } from './network/index.ts'
+import { lackingOf, lineageOf } from './rollout/index.ts'
 import { estimatedRtt, rttOf } from './rtt.ts'
 import { instancesOf, scrapeTargets } from './services/index.ts'
 
@@ -396,10 +397,14 @@ export function createService(fleetd: Fleetd): FleetService {
           'refused',
           `image ${image} is not signed by a publisher yet; build it with fleetctl, which signs it`,
         )
-      const draft = await rollouts.draft(group, layer, select, signal)
+      const { past, roster, ...draft } = await rollouts.draft(group, layer, select, signal)
+      const { name, version, reversible, requires } = stored.manifest
       return {
         ...draft,
-        image: { digest: stored.digest, version: `${stored.manifest.name}:${stored.manifest.version}` },
+        image: { digest: stored.digest, version: `${name}:${version}`, reversible },
+        lineage: await lineageOf(images, past, signal),
+        lacking: lackingOf(roster, requires),
+        roster: roster.map(({ layers: _, ...entry }) => entry),
       }
     },
     async submitPlan(statement, signal) {

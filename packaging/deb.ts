@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { arch, tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { texts } from './licences.ts'
@@ -66,8 +66,8 @@ async function fill(tree: string, architecture: Architecture): Promise<void> {
   put('usr/lib/fleetd/package.json', `${JSON.stringify({ type: 'module' })}\n`)
   await writeNative(library, architecture)
   mkdirSync(join(tree, 'usr/bin'), { recursive: true })
-  for (const program of Object.keys(MANIFEST.bin))
-    symlinkSync(`../lib/fleetd/${program}.js`, join(tree, 'usr/bin', program))
+  for (const [program, path] of Object.entries(MANIFEST.bin))
+    symlinkSync(`../lib/fleetd/${basename(path)}`, join(tree, 'usr/bin', program))
 
   put('usr/lib/systemd/system/fleetd.service', readFileSync(source('fleetd.service')))
   put('etc/fleetd/fleetd.yaml', readFileSync(source('fleetd.yaml')))

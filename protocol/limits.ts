@@ -52,6 +52,7 @@ export const LIMITS = {
   waves: 32,
   windows: 8,
   zones: 256,
+  lineage: 16,
   /** A query's own payload, and one node's response. */
   queryPayload: 64 * 1024,
   queryResponse: 64 * 1024,

@@ -28,6 +28,13 @@ export const IMAGE: Group = {
         },
         { flags: '--label <key=value>', help: 'kept in the image (repeatable)', parse: pair },
         { flags: '--provenance <file>', help: 'JSON: configRevision, appRevision, dependencies, builder, source' },
+        {
+          flags: '--requires <layer=image>',
+          help: 'what another layer of the host has to run before this (repeatable)',
+          parse: pair,
+        },
+        { flags: '--barrier', help: 'may not be skipped on the way from an older image to a newer one' },
+        { flags: '--irreversible', help: 'there is no way back past it: a rollout of it is never undone' },
       ],
       example: `fleetctl image build ./shop --name shop --version v1
     prints the digest; the same directory gives the same digest on any host`,

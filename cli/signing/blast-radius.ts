@@ -15,7 +15,8 @@ export function blastRadius(plan: Plan, draft: RolloutDraft, time: Estimate, war
     `  ${manner(plan)}; undone when ${plan.maxFailed} failed; each healthy for ${span(plan.minHealthy)} within ${span(plan.deadline)}`,
     `  about ${span(time.likely)} when nothing fails and a host takes ${span(TAKES)} to come up, at most ${span(time.atMost)}`,
     ...windows(plan, time),
-    `  back to ${draft.roster.find(entry => entry.digest === plan.previous)?.version ?? plan.previous ?? 'nothing: there is no image before'} when undone`,
+    ...barriers(plan, roster),
+    `  back to ${plan.reversible ? (draft.roster.find(entry => entry.digest === plan.previous)?.version ?? plan.previous ?? 'nothing: there is no image before') : 'nothing: there is no way back past it'} when undone`,
     ...warned.map(warning => `  careful: ${warning}`),
     ...roster.map(
       (entry, at) =>
@@ -47,6 +48,21 @@ function manner(plan: Plan): string {
 
 const stage = (plan: Plan, at: number): string =>
   at < plan.canary ? '  (canary)' : plan.waves.length > 0 ? `  (wave ${plan.waves.findIndex(end => at < end) + 1})` : ''
+
+/** Who goes by an image that may not be skipped. */
+function barriers(plan: Plan, roster: RolloutDraft['roster']): string[] {
+  const last = plan.lineage.filter(({ barrier, image }) => barrier && image !== plan.image)
+  if (last.length === 0) return []
+  const known = (digest: string | null): number => plan.lineage.findLastIndex(({ image }) => image === digest)
+  const behind = roster.filter(
+    ({ digest }) => digest !== null && digest !== plan.image && last.some(({ image }) => known(image) > known(digest)),
+  )
+  return behind.length === 0
+    ? []
+    : [
+        `  ${plural(behind.length, 'node')} ${behind.length === 1 ? 'is' : 'are'} behind, and may not skip ${last.map(({ version }) => version).join(', ')}`,
+      ]
+}
 
 function windows(plan: Plan, { begins }: Estimate): string[] {
   if (plan.windows.length === 0) return []

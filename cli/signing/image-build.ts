@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import {
+  type Digest,
   ENDORSEMENT,
   FleetError,
   type Millis,
@@ -22,6 +23,9 @@ interface Options {
   readonly kind?: 'tree' | 'file'
   readonly label?: Readonly<Record<string, string>>
   readonly provenance?: string
+  readonly requires?: Readonly<Record<string, string>>
+  readonly barrier?: true
+  readonly irreversible?: true
 }
 
 export async function run(context: Context, path: string, options: Options): Promise<undefined> {
@@ -51,6 +55,9 @@ export async function run(context: Context, path: string, options: Options): Pro
           kind,
           labels: { ...options.label },
           provenance,
+          requires: await digestsOf(context, options.requires ?? {}),
+          barrier: options.barrier === true,
+          reversible: options.irreversible !== true,
         },
       },
       ({ done, total }) =>
@@ -72,6 +79,18 @@ export async function run(context: Context, path: string, options: Options): Pro
     `${built.name}:${built.version}: ${size(built.size)} in ${built.chunks} chunks, ${built.newChunks} of them new\nNext: fleetctl rollout start --layer LAYER --image ${built.name}:${built.version}`,
   )
   return
+}
+
+/** The images that are named, as what they are called at this daemon: the new image names them by their digests. */
+async function digestsOf(
+  { client }: Context,
+  named: Readonly<Record<string, string>>,
+): Promise<Record<string, Digest>> {
+  const found = Object.entries(named).map(async ([layer, ref]) => {
+    const { digest } = await client.call('GET /v1/images/:ref', { params: { ref } })
+    return [layer, digest] as const
+  })
+  return Object.fromEntries(await Promise.all(found))
 }
 
 async function kindOf(path: string): Promise<'tree' | 'file'> {

@@ -11,9 +11,26 @@ export function warnings(plan: Plan, draft: RolloutDraft): string[] {
     found.push(`all ${count} hosts of zone ${zone} may be down at once; --max-per-zone bounds that`)
   if (plan.minHealthy === 0)
     found.push('no host has to stay healthy for any time (--min-healthy 0s): a program that dies after a second passes')
-  if (plan.previous === null) found.push('there is no image to go back to: a rollout that fails is paused, not undone')
+  if (!plan.reversible)
+    found.push(
+      'there is no way back past this image: a host that fails with it stays on it, and the rollout is paused, not undone',
+    )
+  else if (plan.previous === null)
+    found.push('there is no image to go back to: a rollout that fails is paused, not undone')
   if (plan.maxFailed > size)
     found.push(`it is undone when ${plan.maxFailed} failed, and there are ${size}: it never is`)
+  if (draft.lacking.length > 0) {
+    const [{ layer, requires }] = draft.lacking as [RolloutDraft['lacking'][number]]
+    const names = draft.lacking.slice(0, 3).map(({ name }) => name)
+    found.push(
+      `${draft.lacking.length} of ${size} hosts (${names.join(', ')}${draft.lacking.length > names.length ? ', ...' : ''}) wait until their layer ${layer} runs ${requires.slice(0, 12)}, which the image requires`,
+    )
+  }
+  const unsure = draft.lineage.filter(({ reversible }) => reversible === null)
+  if (unsure.length > 0)
+    found.push(
+      `nobody who is here knows whether ${unsure.map(({ version }) => version).join(', ')} may be skipped; hosts that are behind skip it`,
+    )
   if (plan.force) found.push('it activates the image even where it failed before (--force)')
   return found
 }

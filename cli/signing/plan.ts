@@ -70,6 +70,8 @@ export function composePlan(draft: RolloutDraft, request: PlanRequest, context: 
     image: draft.image.digest,
     version: draft.image.version,
     previous: draft.previous,
+    lineage: draft.lineage.map(({ image, version, barrier }) => ({ image, version, barrier })),
+    reversible: draft.image.reversible,
     roster: roster.map(({ node }) => node),
     strategy,
     canary: strategy === 'canary' ? Math.min(request.canary ?? 1, size) : 0,
@@ -155,6 +157,22 @@ function assertPossible(draft: RolloutDraft, request: PlanRequest): void {
     throw new FleetError(
       'refused',
       `the plan would reach nobody in group ${group}${why.length === 0 ? '' : ` (${why.join('; ')})`}; see: fleetctl members --group ${group}`,
+    )
+  }
+  const oneWay = draft.lineage.find(({ image, reversible }) => image === draft.previous && reversible === false)
+  const earlier =
+    draft.lineage.some(({ image }) => image === draft.image.digest) && draft.image.digest !== draft.previous
+  if (oneWay !== undefined && earlier && request.force !== true) {
+    throw new FleetError(
+      'refused',
+      `${oneWay.version}, which group ${group} runs, has no way back, and ${draft.image.version} was before it; to go there all the same: --force`,
+    )
+  }
+  if (draft.lacking.length > 0 && draft.roster.every(({ node }) => draft.lacking.some(lack => lack.node === node))) {
+    const { layer, requires } = draft.lacking[0]!
+    throw new FleetError(
+      'refused',
+      `${draft.image.version} requires that layer ${layer} runs ${requires.slice(0, 12)}, which no host of group ${group} does; bring them there first`,
     )
   }
   if (draft.denied.includes(draft.image.digest) && request.force !== true) {

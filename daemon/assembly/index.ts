@@ -3,7 +3,7 @@
 export { type Doors, openDoors } from './doors.ts'
 export { createGround } from './ground.ts'
 export { createHoldings } from './holdings.ts'
-export { createLayers, type Layers } from './layers.ts'
+export { createLayers, type Layers, type StopRequest } from './layers.ts'
 export { createGroupLedgers } from './ledgers.ts'
 export { createStanding } from './standing.ts'
 export { tendVoters } from './voters.ts'

@@ -11,6 +11,12 @@ import type { DataDir } from '../state/index.ts'
 import type { Ground } from './ground.ts'
 import type { Holdings } from './holdings.ts'
 
+/** What a daemon is asked to end with. `restart`: another fleetd is started in its place. */
+export interface StopRequest {
+  readonly leave: boolean
+  readonly restart?: true
+}
+
 /** How long a slot is kept from being given up because evidence of it has no copies yet: a node that is alone goes on in the end. Milliseconds. */
 const COPY_PATIENCE = 20_000
 
@@ -28,7 +34,12 @@ export interface Layers {
 }
 
 /** Resolves when every driver has found what it runs. */
-export async function createLayers(ground: Ground, holdings: Holdings, groups: Groups): Promise<Layers> {
+export async function createLayers(
+  ground: Ground,
+  holdings: Holdings,
+  groups: Groups,
+  requestStop: (options: StopRequest) => void,
+): Promise<Layers> {
   const { config, dataDir, network, roster, vitals, audit, now, random, log } = ground
   const layers: Layer[] = []
   const drivers: Driver[] = []
@@ -57,6 +68,7 @@ export async function createLayers(ground: Ground, holdings: Holdings, groups: G
       node: network.self,
       random,
       log: log.child({ layer: name }),
+      restart: () => requestStop({ leave: false, restart: true }),
     })
     await driver.start()
     drivers.push(driver)
@@ -84,6 +96,14 @@ export async function createLayers(ground: Ground, holdings: Holdings, groups: G
         labelOf(image) {
           const manifest = holdings.images.get(image)?.manifest
           return manifest === undefined ? null : `${manifest.name}:${manifest.version}`
+        },
+        conditionsOf: image => holdings.images.get(image)?.manifest,
+        beside: () =>
+          Object.fromEntries(
+            layers.flatMap(other => (other.name === name ? [] : [[other.name, other.status().digest]])),
+          ),
+        onFlip() {
+          for (const other of layers) if (other.name !== name) other.besideChanged()
         },
         now,
         random,

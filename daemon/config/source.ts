@@ -31,7 +31,7 @@ export function check(source: Source): void {
 function explain(source: Source, issue: z.core.$ZodIssue): string {
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0]!
-    const known = keysAt(configSchema, issue.path)
+    const known = keysAt(configSchema, issue.path, source.values)
     const near = nearest(key, known)
     const inside = issue.path.length === 0 ? '' : ` in ${dotted(issue.path)}`
     const hint =
@@ -97,17 +97,28 @@ function found(values: unknown, { code, path }: z.core.$ZodIssue): string {
 
 const dotted = (path: Path): string => path.map(String).join('.')
 
-/** The keys that the schema knows at `path`. */
-function keysAt(schema: z.core.$ZodType, path: Path): string[] {
-  let at: unknown = schema
+/** The keys that the schema knows at `path`; of alternatives, those of the one that `values` is meant to be. */
+function keysAt(schema: z.core.$ZodType, path: Path, values: unknown): string[] {
+  let at = chosen(schema, values)
+  let value = values
   for (const step of path) {
-    at = bare(at)
-    if (at instanceof z.ZodObject) at = at.shape[String(step)]
-    else if (at instanceof z.ZodRecord) at = at.valueType
-    else if (at instanceof z.ZodArray) at = at.element
+    value = (value as Record<PropertyKey, unknown> | undefined)?.[step]
+    if (at instanceof z.ZodObject) at = chosen(at.shape[String(step)], value)
+    else if (at instanceof z.ZodRecord) at = chosen(at.valueType, value)
+    else if (at instanceof z.ZodArray) at = chosen(at.element, value)
   }
-  const object = bare(at)
-  return object instanceof z.ZodObject ? Object.keys(object.shape) : []
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : []
+}
+
+/** The schema itself, without what is wrapped around it, and of a union the alternative whose discriminator `value` has. */
+function chosen(schema: unknown, value: unknown): unknown {
+  const at = bare(schema)
+  if (!(at instanceof z.ZodDiscriminatedUnion)) return at
+  const { discriminator } = at.def
+  const named = (value as Record<string, unknown> | undefined)?.[discriminator]
+  return at.options.find(
+    option => option instanceof z.ZodObject && option.shape[discriminator].safeParse(named).success,
+  )
 }
 
 function bare(schema: unknown): unknown {

@@ -76,23 +76,19 @@ export const checksSchema = z
   .refine(checks => new Set(checks.map(({ name }) => name)).size === checks.length, 'two checks have the same name')
   .default([])
 
-/** One layer of the host: what runs in its slot, and how it is known to be well. Times are milliseconds after parsing. */
-export const layerSchema = z.strictObject({
-  driver: z.literal('process'),
-  /** The program and its arguments, run inside the slot. */
-  command: z.array(z.string().refine(noNul, 'expected text without NUL characters')).min(1),
-  /** Added to the daemon's own environment. */
-  env: z
-    .record(
-      z.string().regex(/^[^=\0]+$/, 'expected the name of a variable'),
-      z.string().refine(noNul, 'expected text without NUL characters'),
-    )
-    .default({}),
+const text = z.string().refine(noNul, 'expected text without NUL characters')
+
+/** What every driver has. Times are milliseconds after parsing. */
+const common = {
+  /** Added to the daemon's own environment, for all that is run. */
+  env: z.record(z.string().regex(/^[^=\0]+$/, 'expected the name of a variable'), text).default({}),
   hooks: z
     .strictObject({
       /** Shell command lines, run inside the current slot. Exit 0: yes; 75: busy, ask later; otherwise no. */
       ready: commandLine.optional(),
       drain: commandLine.optional(),
+      /** Puts back in service what was drained and does not go down after all; without it what runs is started afresh, where that is fleetd's to do. */
+      undrain: commandLine.optional(),
       /** How long each may take. */
       timeout: duration.default(60_000),
     })
@@ -116,7 +112,76 @@ export const layerSchema = z.strictObject({
     .prefault({}),
   /** After so long a slot is replaced by its image afresh. Up to a tenth less, by node and slot, so that not all are due at once. */
   maxAge: longDuration(1_000).optional(),
+}
+
+/** fleetd runs the program in the slot and watches over it. */
+const processSchema = z.strictObject({
+  driver: z.literal('process'),
+  /** The program and its arguments, run inside the slot. */
+  command: z.array(text).min(1),
+  ...common,
   /** How long the program has after SIGTERM before it gets SIGKILL. */
   stopTimeout: duration.default(10_000),
 })
+export type ProcessConfig = z.infer<typeof processSchema>
+
+/** The layer is fleetd itself, started by fleetd-launcher. */
+const agentSchema = z.strictObject({
+  driver: z.literal('agent'),
+  /** fleetd within the slot. */
+  program: relativePath.default('fleetd.js'),
+  ...common,
+  /**
+   * How long a new fleetd has to prove itself before the launcher goes back, on top of the plan's `deadline`, within which it goes back by itself if it can.
+   * Longer only delays the return of a host whose new fleetd hangs.
+   */
+  patience: duration.default(60_000),
+})
+export type AgentConfig = z.infer<typeof agentSchema>
+
+/** A shell command line of the operator's, alone or with how long it may take. */
+const stepOf = (timeout: number) =>
+  z
+    .union([commandLine, z.strictObject({ run: commandLine, timeout: duration.default(timeout) })])
+    .transform(given => (typeof given === 'string' ? { run: given, timeout } : given))
+
+export type StepConfig = z.infer<ReturnType<typeof stepOf>>
+
+/** The operator's commands bring the host to an image. Exit 0: done; 75: busy, ask later; otherwise it failed. */
+const execSchema = z.strictObject({
+  driver: z.literal('exec'),
+  /** Run in the slot once the image is unpacked there, while the host is still in service; may take as long as it takes. */
+  prepare: stepOf(3_600_000).optional(),
+  /** Run in the slot whose image is to be current from now on, under a permit and drained. May be run again. */
+  switch: stepOf(300_000),
+  /** The same, on the way back to the image before; without it `switch` goes back too. */
+  undo: stepOf(300_000).optional(),
+  /** A check, run every second in the current slot. */
+  health: stepOf(5_000).optional(),
+  ...common,
+})
+export type ExecConfig = z.infer<typeof execSchema>
+
+/** systemd runs the program in the slot, by a unit of the operator's that names the link to it. */
+const serviceSchema = z.strictObject({
+  driver: z.literal('service'),
+  unit: z.string().regex(/^[A-Za-z0-9:_.\\@-]{1,255}$/, 'expected the name of a unit, such as shop.service'),
+  /** Of which manager the unit is. */
+  scope: z.enum(['system', 'user']).default('system'),
+  /** Leads to the current slot. By default `current` in the layer's directory, DATA_DIR/layers/NAME. */
+  link: text.refine(path => path.startsWith('/') && !path.endsWith('/'), 'expected an absolute path').optional(),
+  /** How long systemd may take to start or stop it. */
+  timeout: duration.default(90_000),
+  ...common,
+})
+export type ServiceConfig = z.infer<typeof serviceSchema>
+
+const DRIVERS = ['process', 'service', 'exec', 'agent']
+
+/** One layer of the host: what runs in its slot, and how it is known to be well. */
+export const layerSchema = z.discriminatedUnion('driver', [processSchema, serviceSchema, execSchema, agentSchema], {
+  error: issue => (issue.code === 'invalid_union' ? `expected one of ${DRIVERS.join(', ')}` : undefined),
+})
 export type LayerConfig = z.infer<typeof layerSchema>
+/** What the drivers have in common. */
+export type CommonConfig = Pick<LayerConfig, keyof typeof common>

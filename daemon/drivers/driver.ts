@@ -1,4 +1,4 @@
-import type { Digest, Health, Millis } from '../../protocol/index.ts'
+import { type Digest, FleetError, type Health, type Millis, toFleetError } from '../../protocol/index.ts'
 import type { SlotMark } from '../../rollout/index.ts'
 
 /** A hook's word. `busy`: ask again later (exit 75, EX_TEMPFAIL of sysexits.h). */
@@ -49,9 +49,13 @@ export interface Driver {
   /**
    * Makes the slot with this image current and runs it; resolves when the program was started, which does not yet make it
    * healthy. A no-op where it is current and running. Once begun it is not cancelled: half a flip helps nobody. Where the new
-   * slot cannot be made current, the program that ran before is started again. Throws `not-found` when no slot holds the image.
+   * slot cannot be made current, the program that ran before is started again. `within`: how long the image will be given to prove itself,
+   * in milliseconds. Throws `not-found` when no slot holds the image, `refused` when it is no use to try it again, and what `busy` makes
+   * when it is to be tried again later.
    */
-  flip(image: Digest, signal: AbortSignal): Promise<void>
+  flip(image: Digest, signal: AbortSignal, within?: number): Promise<void>
+  /** What runs now is to stay: nothing may go back by itself any more. Before the permit is given back, and again when nothing is bound. */
+  settle(): Promise<void>
   current(): {
     readonly digest: Digest | undefined
     readonly slot: string | undefined
@@ -81,4 +85,13 @@ export interface Driver {
   health(): { readonly health: Health; readonly reason: string }
   /** Called on every change of health or state, and once at once. One listener; the latest replaces the one before. */
   onHealth(listener: () => void): void
+}
+
+/** What a driver throws that is to be asked again later, for as long as that takes. */
+export const busy = (reason: string): FleetError => new FleetError('unavailable', reason, { detail: { busy: true } })
+
+/** Why a flip came to nothing, as the replacement machine tells it apart. */
+export function flipFailure(error: unknown): { why: 'busy' | 'refused' | 'failed'; reason: string } {
+  const { code, message, detail } = toFleetError(error)
+  return { why: detail.busy === true ? 'busy' : code === 'refused' ? 'refused' : 'failed', reason: message }
 }

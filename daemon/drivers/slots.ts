@@ -46,6 +46,8 @@ export interface Slots {
   fill(image: Digest, unpack: (directory: string) => Promise<void>, signal: AbortSignal): Promise<void>
   /** Makes the slot with this image current. Throws `not-found`. */
   use(image: Digest): Promise<void>
+  /** Takes note that something else has made this slot current, or, null, none of them. A slot that is empty cannot be: throws `corrupt`. */
+  correct(slot: string | null): Promise<void>
   current(): {
     readonly digest: Digest | undefined
     readonly slot: string | undefined
@@ -170,6 +172,16 @@ export function createSlots(directory: string, keep: number): Slots {
           throw new FleetError('not-found', `no slot holds image ${image.slice(0, 12)}; it has to be staged first`)
         if (slot === now.current) return now
         const slots = { ...now.slots, [slot]: { ...now.slots[slot]!, since: Date.now() } }
+        return { ...now, slots, current: slot, previous: now.current }
+      }),
+
+    correct: slot =>
+      commit(now => {
+        if (slot === now.current) return now
+        if (slot === null) return { ...now, current: null, previous: null }
+        const held = now.slots[slot]
+        if (held === undefined) throw new FleetError('corrupt', `slot ${slot} of ${root} runs, and is said to be empty`)
+        const slots = { ...now.slots, [slot]: { ...held, since: Date.now() } }
         return { ...now, slots, current: slot, previous: now.current }
       }),
 

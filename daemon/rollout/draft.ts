@@ -9,6 +9,8 @@ export interface Draft {
   readonly previous: Digest | null
   readonly phase: LedgerValue['phase']
   readonly denied: readonly Digest[]
+  /** What the layer has run in this group, oldest first. */
+  readonly past: readonly { image: Digest; version: string }[]
   readonly roster: readonly {
     node: NodeId
     name: string
@@ -16,6 +18,8 @@ export interface Draft {
     digest: Digest | null
     version: string | null
     taint: readonly string[]
+    /** What its layers run. */
+    layers: Readonly<Record<string, Digest | null>>
   }[]
   /** Members of the group that the plan leaves out, and why. */
   readonly excluded: readonly { node: NodeId; name: string; reason: string }[]
@@ -53,6 +57,7 @@ export function draftOf(
         digest: running!.digest,
         version: running!.version,
         taint: member.taint,
+        layers: Object.fromEntries(member.layers.map(status => [status.layer, status.digest])),
       })
   }
   return {
@@ -62,7 +67,16 @@ export function draftOf(
     previous: value.targets[layer] ?? null,
     phase: value.phase,
     denied: value.denied,
+    past: pastOf(value, layer),
     roster,
     excluded,
   }
+}
+
+/** The images that generations brought and that were not undone, each where it came last. */
+function pastOf({ history, phase }: LedgerValue, layer: string): Draft['past'] {
+  const kept = history.filter(past => past.layer === layer && (past.end?.phase ?? phase) === 'done')
+  return kept
+    .filter(({ image }, at) => kept.findLastIndex(other => other.image === image) === at)
+    .map(({ image, version }) => ({ image, version }))
 }

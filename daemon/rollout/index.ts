@@ -5,6 +5,7 @@ export type { LedgerAccess, Proposal } from './access.ts'
 export type { Draft } from './draft.ts'
 export { createGroups, type Groups } from './groups.ts'
 export { createLayer, type Layer } from './layer.ts'
+export { lackingOf, lineageOf } from './lineage.ts'
 export type { Noting } from './notes.ts'
 export { createPlans, type Plans } from './plans.ts'
 export {

@@ -12,6 +12,7 @@ import {
 } from '../../protocol/index.ts'
 import {
   type Action,
+  type Conditions,
   createReplacement,
   type Intent,
   type LedgerValue,
@@ -22,7 +23,7 @@ import {
   type ReplacementEffect,
   type ReplacementInput,
 } from '../../rollout/index.ts'
-import type { Driver } from '../drivers/index.ts'
+import { type Driver, flipFailure } from '../drivers/index.ts'
 import type { LedgerAccess } from './access.ts'
 import type { Noting } from './notes.ts'
 
@@ -50,6 +51,12 @@ export interface LayerInit {
   /** Resolves when nobody is sent to what the layer offers any more. */
   quiesce(signal: AbortSignal): Promise<void>
   labelOf(image: Digest): string | null
+  /** What an image that is here says of itself. */
+  conditionsOf(image: Digest): Conditions | undefined
+  /** What the other layers of this host run. */
+  beside(): Readonly<Record<string, Digest | null>>
+  /** Something else is current: other layers may have waited for it. */
+  onFlip(): void
   readonly now: () => Millis
   readonly random: Random
   readonly log: Logger
@@ -73,6 +80,8 @@ export interface Layer {
   explain(): string
   /** The marks of its slot have changed, or the time of one has come. */
   marked(): void
+  /** Another layer of the host runs something else now. */
+  besideChanged(): void
   /** Nothing is under way, and so no permit can be its. */
   idle(): boolean
   /** Gives back a permit that no layer of this host knows of. Only while it is idle. */
@@ -234,6 +243,7 @@ export function createLayer(init: LayerInit): Layer {
 
   const persist = async (intent: Intent | null): Promise<ReplacementInput | undefined> => {
     try {
+      if (intent === null) await driver.settle()
       await init.persistIntent(intent)
       bound = intent
       return intent === null ? undefined : { type: 'intent-persisted' }
@@ -265,7 +275,9 @@ export function createLayer(init: LayerInit): Layer {
       await driver.stage({ digest: image }, (directory, until) => init.unpack(image, directory, until), either)
       if (notedStaging !== image) note('staged', `${name(image)} is fetched, verified and unpacked`, { image })
       notedStaging = image
-      return { type: 'staged', image }
+      const conditions = init.conditionsOf(image)
+      input({ type: 'beside', layers: init.beside() })
+      return { type: 'staged', image, ...(conditions === undefined ? {} : { conditions }) }
     } catch (error) {
       return either.aborted ? undefined : { type: 'stage-failed', image, reason: toFleetError(error).message }
     } finally {
@@ -302,13 +314,13 @@ export function createLayer(init: LayerInit): Layer {
   const flip = async (image: Digest, actBy: Millis | null): Promise<ReplacementInput> => {
     // The process may have been stopped between the re-read and here: an old word of the register is no word.
     if (actBy !== null && now() > actBy)
-      return { type: 'flip-failed', image, late: true, reason: 'the permit has to be read again' }
+      return { type: 'flip-failed', image, why: 'late', reason: 'the permit has to be read again' }
     try {
       const { digest: from = null, marks, slot } = driver.current()
       // What is not well is seen for the last time: its slot is given up, and with it how its program ended.
       if (bound?.act === 'replace' && bound.failure !== null)
         await init.witness('failed', bound.failure, AbortSignal.timeout(WITNESS))
-      await driver.flip(image, signal)
+      await driver.flip(image, signal, bound?.act === 'replace' ? bound.deadline : 0)
       const detail = { image, from: from ?? '' }
       if (bound?.act === 'replace' && bound.failure !== null)
         note('rolled-back', `back from ${name(from)} to ${name(image)}: ${bound.failure}`, detail)
@@ -320,14 +332,21 @@ export function createLayer(init: LayerInit): Layer {
             state: 'over',
           })
         look()
+        init.onFlip()
       }
       return { type: 'flipped', image }
     } catch (error) {
-      return { type: 'flip-failed', image, late: false, reason: toFleetError(error).message }
+      return { type: 'flip-failed', image, ...flipFailure(error) }
     }
   }
 
   const release = async (effect: Extract<ReplacementEffect, { type: 'release' }>): Promise<ReplacementInput> => {
+    // Without the permit nothing may go back by itself any more.
+    try {
+      await driver.settle()
+    } catch (error) {
+      return { type: 'not-released', gone: false, reason: toFleetError(error).message }
+    }
     // Said before the ledger knows: whoever gets the place that becomes free is down only after this one is not.
     if (said !== effect.token)
       log.info(
@@ -373,6 +392,17 @@ export function createLayer(init: LayerInit): Layer {
         input({ type: 'health', health: seen.health, reason: seen.reason })
         init.onChange()
       })
+      const { digest } = driver.current()
+      // A fleetd that was put in the place of the one that noted everything else.
+      if (bound?.act === 'replace' && bound.failure === null && bound.to === digest && bound.from !== digest)
+        note(
+          'activated',
+          `${name(bound.to)} runs in the place of ${name(bound.from)}, as this daemon finds when it starts`,
+          {
+            image: bound.to,
+            from: bound.from ?? '',
+          },
+        )
       input({ type: 'wake' })
       look()
     },
@@ -392,6 +422,7 @@ export function createLayer(init: LayerInit): Layer {
     },
     health: () => driver.health(),
     marked: look,
+    besideChanged: () => input({ type: 'beside', layers: init.beside() }),
     idle: () => machine.view().stage === 'idle',
     giveBack: permit => input({ type: 'forgotten', permit }),
     explain: () => machine.view().waitingFor || reason,

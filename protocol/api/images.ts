@@ -15,6 +15,9 @@ export const buildSchema = z.strictObject({
   kind: imageKind.exclude(['oci']),
   labels: manifestSchema.shape.labels.default({}),
   provenance: provenanceSchema.default({}),
+  requires: manifestSchema.shape.requires.optional(),
+  barrier: z.boolean().optional(),
+  reversible: z.boolean().optional(),
 })
 export type Build = z.output<typeof buildSchema>
 

@@ -84,7 +84,7 @@ export type RolloutHistory = z.infer<typeof historySchema>
 export const draftSchema = z.object({
   group: label,
   layer: label,
-  image: z.object({ digest, version }),
+  image: z.object({ digest, version, reversible: z.boolean() }),
   /** The number that the plan must have. */
   generation: counter,
   /** What the layer goes back to when the plan is undone. */
@@ -93,6 +93,12 @@ export const draftSchema = z.object({
   phase,
   /** Images that failed in this group before. */
   denied: list(digest),
+  /** What the layer has run in this group, oldest first, and what of it may not be skipped. `reversible` null: what it says of itself is not known here. */
+  lineage: list(
+    z.object({ image: digest, version: z.string(), barrier: z.boolean(), reversible: z.boolean().nullable() }),
+  ),
+  /** Nodes of the roster whose other layers are not what the image requires: they wait until they are. */
+  lacking: list(z.object({ node: nodeId, name: label, layer: label, requires: digest, runs: digest.nullable() })),
   roster: list(
     z.object({
       node: nodeId,

@@ -33,6 +33,9 @@ const zonesSchema = z.object({
   of: z.array(counter).max(LIMITS.roster),
 })
 
+/** An image that a layer of a group ran before, and whether it may be skipped on the way to a newer one. */
+const pastSchema = z.object({ image: digest, version: z.string().max(2 * LIMITS.name), barrier: z.boolean() })
+
 /** What a plan says that asks for none of the gates. Also what a plan meant that was signed before there were any. */
 export const NO_GATES: {
   waves: number[]
@@ -41,7 +44,18 @@ export const NO_GATES: {
   progressDeadline: number
   zones: null
   windows: MaintenanceWindow[]
-} = { waves: [], soak: 0, analysis: 0, progressDeadline: 10 * 60_000, zones: null, windows: [] }
+  lineage: z.infer<typeof pastSchema>[]
+  reversible: boolean
+} = {
+  waves: [],
+  soak: 0,
+  analysis: 0,
+  progressDeadline: 10 * 60_000,
+  zones: null,
+  windows: [],
+  lineage: [],
+  reversible: true,
+}
 
 /** An operator's order: bring this layer of these nodes to this image, in this manner. */
 export const planSchema = z
@@ -55,6 +69,13 @@ export const planSchema = z
     version: z.string().max(2 * LIMITS.name),
     /** The image that the layer goes back to when this plan is undone: the target of the last generation that was done, or null when there was none. */
     previous: digest.nullable(),
+    /**
+     * What the layer ran in this group before, oldest first. A node that is behind goes by the barriers among them, one after the other, as if it had been
+     * there; one that runs none of these goes by all of them.
+     */
+    lineage: z.array(pastSchema).max(LIMITS.lineage).default([]),
+    /** False: there is no way back past the image. Whoever fails with it stays on it, and the rollout stops instead of being undone. */
+    reversible: z.boolean().default(true),
     /** Every node that the plan is for, in the order in which they may go; the first `canary` are the canaries. */
     roster: z.array(nodeId).min(1).max(LIMITS.roster),
     strategy,

@@ -23,6 +23,9 @@ export interface BuildRequest {
   readonly kind: Exclude<Manifest['kind'], 'oci'>
   readonly labels: Manifest['labels']
   readonly provenance: Manifest['provenance']
+  readonly requires?: Manifest['requires'] | undefined
+  readonly barrier?: boolean | undefined
+  readonly reversible?: boolean | undefined
 }
 
 export interface Built {
@@ -70,9 +73,9 @@ export async function buildImage(
       index: sha256(index),
       labels: request.labels,
       provenance: request.provenance,
-      requires: {},
-      barrier: false,
-      reversible: true,
+      requires: request.requires ?? {},
+      barrier: request.barrier ?? false,
+      reversible: request.reversible ?? true,
     }
     const bytes = encodeManifest(manifest)
     const digest = sha256(bytes)

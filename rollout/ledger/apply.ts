@@ -2,7 +2,7 @@ import type { Digest, Millis, NodeId, Plan } from '../../protocol/index.ts'
 import { clearBit, countBits, emptyBits, hasBit, setBit } from './bits.ts'
 import { overBudget } from './budget.ts'
 import { remembered } from './history.ts'
-import { advance, hasFailed, nextStage, phaseOf, reach, stagesOf } from './stages.ts'
+import { advance, hasFailed, nextStage, noWayBack, phaseOf, reach, stagesOf, wayBack } from './stages.ts'
 import type { Action, LedgerValue, Permit, Phase, Refusal } from './value.ts'
 
 /** Failed digests that a group remembers; the oldest is forgotten first. */
@@ -237,13 +237,13 @@ function fail(value: LedgerValue, plan: Plan, index: number, reason: string): Le
   if (!hasFailed(failed, plan)) return advance(failed, plan)
   const denied = deny(failed.denied, plan.image)
   const why = `${canary ? 'the canary' : `node ${index + 1} of the roster`} failed: ${reason}`.slice(0, 512)
-  if (plan.previous === null) {
+  if (wayBack(plan) === null) {
     return {
       ...failed,
       denied,
       phase: 'paused',
       resumeTo: phase,
-      reason: `${why}; there is no image before it to go back to`,
+      reason: `${why}; ${noWayBack(plan)}`,
     }
   }
   return advance({ ...failed, denied, phase: 'reversing', resumeTo: null, reason: why }, plan)
@@ -253,8 +253,8 @@ function fail(value: LedgerValue, plan: Plan, index: number, reason: string): Le
 const underWay = (value: LedgerValue): LedgerValue['phase'] =>
   value.phase === 'paused' && value.resumeTo !== null ? value.resumeTo : value.phase
 
-const limitReached = ({ generation, version }: Plan): string =>
-  `generation ${generation} has reached its failure limit, and there is no image before ${version} to go back to: abort it and start another`
+const limitReached = (plan: Plan): string =>
+  `generation ${plan.generation} has reached its failure limit with ${plan.version}, and ${noWayBack(plan)}: abort it and start another`
 
 const isForward = (phase: LedgerValue['phase']): boolean =>
   phase === 'canary' || phase === 'rolling' || phase === 'soaking'
@@ -342,8 +342,7 @@ function undo(value: LedgerValue, reason: string, now: Millis, plan: Plan | unde
   if (plan === undefined || value.phase === 'idle') return refuse('phase', 'there is no generation to undo')
   if (value.phase === 'rolled-back') return refuse('unchanged', `generation ${value.generation} is undone already`)
   if (value.phase === 'reversing') return refuse('unchanged', `generation ${value.generation} is being undone`)
-  if (plan.previous === null)
-    return refuse('denied', `generation ${value.generation} has no image before it to go back to`)
+  if (wayBack(plan) === null) return refuse('denied', `generation ${value.generation}: ${noWayBack(plan)}`)
   return advance({ ...value, phase: 'reversing', resumeTo: null, reason, progressAt: now }, plan)
 }
 

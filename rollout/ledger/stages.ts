@@ -42,6 +42,15 @@ export function hasFailed({ failed }: LedgerValue, plan: Plan): boolean {
   return countBits(failed) >= plan.maxFailed
 }
 
+/** The image that a plan is undone to; null where there is no way back. */
+export const wayBack = ({ previous, reversible }: Plan): Plan['previous'] => (reversible ? previous : null)
+
+/** Why there is no way back, in words that follow what failed. */
+export const noWayBack = ({ reversible, version }: Plan): string =>
+  reversible
+    ? 'there is no image before it to go back to'
+    : `there is no way back past ${version}, which says so of itself`
+
 /** Moves the phase on when what it waited for has come about. `progressAt` is the time of the action that is being applied. */
 export function advance(value: LedgerValue, plan: Plan): LedgerValue {
   switch (value.phase) {

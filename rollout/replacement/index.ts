@@ -1,3 +1,5 @@
-export { ACT_WITHIN, createReplacement, type Replacement, type ReplacementInit } from './machine.ts'
+export { ACT_WITHIN } from './disruption.ts'
+export { createReplacement, type Replacement, type ReplacementInit } from './machine.ts'
+export { nextOnRoute } from './route.ts'
 export { type Move, next, type Wanted } from './target.ts'
-export type { Effect as ReplacementEffect, Input as ReplacementInput, Intent, Mark } from './types.ts'
+export type { Conditions, Effect as ReplacementEffect, Input as ReplacementInput, Intent, Mark } from './types.ts'

@@ -3,6 +3,7 @@ import { hasBit } from '../ledger/bits.ts'
 import { zoneIn } from '../ledger/budget.ts'
 import { reach, stagesOf } from '../ledger/stages.ts'
 import type { LedgerValue, PermitKind } from '../ledger/value.ts'
+import { nextOnRoute } from './route.ts'
 import type { Mark } from './types.ts'
 
 /** What the ledger wants of this node's layer, and whether it may ask for a permit now. */
@@ -10,6 +11,8 @@ export interface Wanted {
   readonly plan: Digest
   readonly image: Digest
   readonly version: string
+  /** It is a barrier on the way to the plan's image, and not that itself. */
+  readonly passing: boolean
   readonly kind: PermitKind
   /** Of the plan; milliseconds. */
   readonly minHealthy: number
@@ -88,7 +91,8 @@ export function next(situation: Situation): Move {
     }
     if (hasBit(value.ok, index)) return nothing(`it has done its part of generation ${body.generation}`)
     if (current === body.image && mark === null) return { type: 'already' }
-    return { type: 'replace', wanted: wanted(plan, body.image, body.version, 'replace', gate(plan.body, index)) }
+    const to = nextOnRoute(body, current)
+    return { type: 'replace', wanted: wanted(plan, to.image, to.version, 'replace', gate(plan.body, index)) }
   }
 
   function backward(plan: Statement<Plan>, index: number): Move {
@@ -144,17 +148,19 @@ export function next(situation: Situation): Move {
   ): Wanted {
     const full = isFull(plan.body)
     const paused = value.phase === 'paused'
+    const passing = kind === 'replace' && image !== plan.body.image
     return {
       plan: plan.id,
       image,
       version,
+      passing,
       kind,
       minHealthy: plan.body.minHealthy,
       deadline: plan.body.deadline,
       open: gate === undefined && full === undefined && !paused,
       opens: paused ? null : (gate?.opens ?? null),
       near: rank(plan, kind) < 2 * plan.body.maxUnavailable,
-      waitingFor: paused ? `the rollout is paused: ${value.reason}` : (gate?.reason ?? full ?? 'asking for a permit'),
+      waitingFor: `${paused ? `the rollout is paused: ${value.reason}` : (gate?.reason ?? full ?? 'asking for a permit')}${passing ? `; on its way to ${plan.body.version} it may not skip ${version}` : ''}`,
     }
   }
 

@@ -19,6 +19,17 @@ export interface ReplaceIntent {
   readonly deadline: number
   /** Set once the new image failed: from here on the way leads back to `from`. */
   readonly failure: string | null
+  /** `to` is a barrier on the way to the plan's image: what follows needs a permit of its own. */
+  readonly passing?: true
+  /** There is no way back past `to`: a node that fails with it stays on it. */
+  readonly oneWay?: true
+}
+
+/** What an image says of itself that matters on the way to it (see the manifest). */
+export interface Conditions {
+  /** Other layers of the host and the images that they have to run before this one is. */
+  readonly requires: Readonly<Record<string, Digest>>
+  readonly reversible: boolean
 }
 
 /**
@@ -39,8 +50,14 @@ export interface Mark {
   readonly due: boolean
 }
 
-/** See the ledger's action `release`. */
-export type Outcome = 'ok' | 'rolledback' | 'skipped'
+/** See the ledger's action `release`. `passed`: a barrier was reached, and the plan's image is still ahead: to the ledger, `skipped`. */
+export type Outcome = 'ok' | 'rolledback' | 'skipped' | 'passed'
+
+/**
+ * Why a flip came to nothing. `late`: it was not begun, because `actBy` had passed. `busy`: to be asked again later. `refused`: the image is no use
+ * here, and there is no point in trying it again.
+ */
+export type FlipFailure = 'late' | 'busy' | 'failed' | 'refused'
 
 export type Input =
   | { readonly type: 'wake' }
@@ -48,7 +65,9 @@ export type Input =
   | { readonly type: 'ledger'; readonly value: LedgerValue; readonly plan: Statement<Plan> | undefined }
   /** The slot that runs is marked, or, null, not any more. */
   | { readonly type: 'marked'; readonly mark: Mark | null }
-  | { readonly type: 'staged'; readonly image: Digest }
+  | { readonly type: 'staged'; readonly image: Digest; readonly conditions?: Conditions }
+  /** What the other layers of this host run. */
+  | { readonly type: 'beside'; readonly layers: Readonly<Record<string, Digest | null>> }
   | { readonly type: 'stage-failed'; readonly image: Digest; readonly reason: string }
   /** The `ready` hook's word. `busy`: ask again later (exit 75). */
   | { readonly type: 'ready'; readonly answer: 'ok' | 'busy' | 'failed'; readonly reason: string }
@@ -63,8 +82,7 @@ export type Input =
   /** What the register says of our permit, read by quorum. `value` null: no quorum. */
   | { readonly type: 'reread'; readonly value: LedgerValue | null }
   | { readonly type: 'flipped'; readonly image: Digest }
-  /** `late`: it was not begun, because `actBy` had passed. */
-  | { readonly type: 'flip-failed'; readonly image: Digest; readonly late: boolean; readonly reason: string }
+  | { readonly type: 'flip-failed'; readonly image: Digest; readonly why: FlipFailure; readonly reason: string }
   | { readonly type: 'health'; readonly health: Health; readonly reason: string }
   /** Whether enough peers see this node alive and passing. */
   | { readonly type: 'confirmed'; readonly enough: boolean; readonly reason: string }
@@ -88,7 +106,12 @@ export type Effect =
   /** Make the slot with this image current and run it. Not begun after `actBy`: then the answer is `flip-failed`. */
   | { readonly type: 'flip'; readonly image: Digest; readonly actBy: Millis | null }
   | { readonly type: 'confirm' }
-  | { readonly type: 'release'; readonly token: number; readonly outcome: Outcome; readonly reason: string }
+  | {
+      readonly type: 'release'
+      readonly token: number
+      readonly outcome: Exclude<Outcome, 'passed'>
+      readonly reason: string
+    }
   /** This node already runs what is wanted: say so to the ledger. */
   | { readonly type: 'already'; readonly generation: number; readonly image: Digest }
   /** This node was replaced in this generation and is not well any more: say so to the ledger. Repeated for as long as it does not know. */

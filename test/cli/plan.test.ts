@@ -14,7 +14,9 @@ function draft(size: number, change: Partial<RolloutDraft> = {}): RolloutDraft {
   return {
     group: 'web',
     layer: 'app',
-    image: { digest: image('a'), version: 'shop:v2' },
+    image: { digest: image('a'), version: 'shop:v2', reversible: true },
+    lineage: [],
+    lacking: [],
     generation: 3,
     previous: image('b'),
     phase: 'done',
@@ -47,6 +49,55 @@ const tagOf = (tag: string) => (node: NodeId) => (tag === 'rack' ? racks.get(nod
 
 const compose = (size: number, request: PlanRequest, budget?: number | string, groupSize = size) =>
   composePlan(draft(size), request, { policy: policy(budget), groupSize, now: 0 as Millis, tagOf })
+
+const past = (fill: string, more: Partial<RolloutDraft['lineage'][number]> = {}): RolloutDraft['lineage'][number] => ({
+  ...{ image: image(fill), version: `shop:${fill}`, barrier: false, reversible: true, ...more },
+})
+
+test('a plan names what may not be skipped, and says when nobody knows', () => {
+  const drafted = draft(3, { lineage: [past('c', { barrier: true }), past('d', { reversible: null }), past('b')] })
+  const plan = composePlan(drafted, {}, { policy: policy(), groupSize: 3, now: 0 as Millis, tagOf })
+  expect(plan.lineage.map(({ version, barrier }) => `${version} ${barrier}`)).toEqual([
+    'shop:c true',
+    'shop:d false',
+    'shop:b false',
+  ])
+  expect(warnings(plan, drafted)).toEqual([expect.stringMatching(/^nobody .* knows whether shop:d may be skipped/)])
+})
+
+test('past an image with no way back goes only who says so', () => {
+  const drafted = draft(3, { lineage: [past('a'), past('b', { reversible: false })] })
+  const asked = (request: PlanRequest) =>
+    composePlan(drafted, request, { policy: policy(), groupSize: 3, now: 0 as Millis, tagOf })
+  expect(() => asked({})).toThrow(/shop:b, which group web runs, has no way back, and shop:v2 was before it.*--force/)
+  expect(asked({ force: true }).image).toBe(image('a'))
+})
+
+test('an image with no way back is not undone, and whoever signs is told', () => {
+  const drafted = draft(3, { image: { digest: image('a'), version: 'shop:v2', reversible: false } })
+  const plan = composePlan(drafted, {}, { policy: policy(), groupSize: 3, now: 0 as Millis, tagOf })
+  expect(plan.reversible).toBe(false)
+  expect(warnings(plan, drafted)).toEqual([expect.stringMatching(/no way back past this image/)])
+})
+
+test('hosts whose other layers are not what the image requires wait; where that is all of them, the plan is refused', () => {
+  const lacking = NODES.slice(0, 2).map((node, at) => ({
+    node,
+    name: `n${at}`,
+    layer: 'base',
+    requires: image('e'),
+    runs: null,
+  }))
+  const drafted = draft(3, { lacking })
+  const plan = composePlan(drafted, {}, { policy: policy(), groupSize: 3, now: 0 as Millis, tagOf })
+  expect(warnings(plan, drafted)).toEqual([
+    expect.stringMatching(/^2 of 3 hosts \(n0, n1\) wait until their layer base runs eeeeeeeeeeee/),
+  ])
+  const all = draft(2, { lacking })
+  expect(() => composePlan(all, {}, { policy: policy(), groupSize: 2, now: 0 as Millis, tagOf })).toThrow(
+    /which no host of group web does/,
+  )
+})
 
 test.each([
   [10, 3, undefined, 3],
@@ -91,7 +142,9 @@ test('the roster names every node once, whatever the order they came in, and zon
 test('another image sends other nodes first', () => {
   const context = { policy: policy(), groupSize: 24, now: 0 as Millis, tagOf }
   const firsts = ['a', 'b', 'c', 'd', 'e', 'f'].map(
-    fill => composePlan(draft(24, { image: { digest: image(fill), version: 'x:1' } }), {}, context).roster[0],
+    fill =>
+      composePlan(draft(24, { image: { digest: image(fill), version: 'x:1', reversible: true } }), {}, context)
+        .roster[0],
   )
   expect(new Set(firsts).size).toBeGreaterThan(1)
 })

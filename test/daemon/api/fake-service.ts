@@ -429,7 +429,9 @@ export function fakeService(): Fake {
       return {
         group,
         layer,
-        image: { digest, version: `${name}:${version}` },
+        image: { digest, version: `${name}:${version}`, reversible: true },
+        lineage: [],
+        lacking: [],
         generation: fake.status.generation + 1,
         previous: null,
         phase: fake.status.phase,

@@ -275,7 +275,10 @@ describe('what is refused', () => {
     ['tag: ["a=b"]', 'f.yaml:1: tag: expected settings as "key: value", found a list of 1'],
     ['tag:\n  a: b\n  "x y": c', 'f.yaml:3: tag.x y: expected letters, digits, dot, dash or underscore, found "x y"'],
     ['- name', 'f.yaml:1: expected settings as "key: value"'],
-    ['layers:\n  app:\n    driver: docker', 'f.yaml:3: layers.app.driver: expected process, found "docker"'],
+    [
+      'layers:\n  app:\n    driver: docker',
+      'f.yaml:3: layers.app.driver: expected one of process, service, exec, agent, found "docker"',
+    ],
     ['layers:\n  app:\n    driver: process', 'f.yaml:2: layers.app.command: expected a list, found nothing'],
   ])('names what was found and what was expected: %j', async (yaml, message) => {
     expect(await refusalOf(yaml)).toBe(message)

@@ -63,7 +63,7 @@ describe("a layer's configuration", () => {
       { checks: [{ name: 'a', tcp: 'h:1', every: '1s' }] },
       'checks.0: Unrecognized key: "every"',
     ],
-    ['another driver', { driver: 'docker' }, 'driver: Invalid input: expected "process"'],
+    ['another driver', { driver: 'docker' }, 'driver: expected one of process, '],
     ['an empty command', { command: [] }, 'command: '],
     ['a check of no kind', { checks: [{ name: 'a' }] }, 'checks.0: a check has one of http, tcp and exec'],
     ['a check of two kinds', { checks: [{ name: 'a', tcp: 'h:1', exec: 'x' }] }, 'a check has one of'],

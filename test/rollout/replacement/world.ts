@@ -18,6 +18,7 @@ import {
 import {
   type Action,
   apply,
+  type Conditions,
   createReplacement,
   genesis,
   type Intent,
@@ -45,6 +46,10 @@ export interface Host {
   mark: Mark | null
   /** Flips that took place. */
   flips: number
+  /** What it ran, one after the other. */
+  ran: Digest[]
+  /** What its other layers run. */
+  beside: Record<string, Digest | null>
   /** In service: not drained, not between images. */
   up: boolean
   /** Under a permit's cover and not yet back: what I1 counts. */
@@ -70,6 +75,8 @@ export interface World {
   now: Millis
   submit(plan: Statement<Plan>): void
   mark(host: Host, mark: Mark): void
+  /** Another layer of the host runs this from now on. */
+  beside(host: Host, layer: string, image: Digest): void
   act(action: Action): ReturnType<typeof apply>
   /** Runs until `done`, at most so many virtual seconds. True when it came to be. */
   run(done: () => boolean, seconds: number): boolean
@@ -80,7 +87,12 @@ export interface World {
 export function createWorld(
   count: number,
   seed: number,
-  options: { healthy: (image: Digest, host: number) => boolean; faults: Faults; readonly initial: Digest | null },
+  options: {
+    healthy: (image: Digest, host: number) => boolean
+    faults: Faults
+    readonly initial: Digest | null
+    readonly conditions?: (image: Digest) => Conditions
+  },
 ): World {
   const random: Random = seededRandom(seed)
   let faults = options.faults
@@ -100,6 +112,8 @@ export function createWorld(
       intent: null,
       mark: null,
       flips: 0,
+      ran: [],
+      beside: {},
       up: true,
       disrupted: false,
       alive: true,
@@ -125,6 +139,10 @@ export function createWorld(
     mark(host, mark) {
       host.mark = mark
       if (host.alive) input(host, { type: 'marked', mark })
+    },
+    beside(host, layer, image) {
+      host.beside[layer] = image
+      if (host.alive) input(host, { type: 'beside', layers: host.beside })
     },
     act(action) {
       const result = apply(world.value, action, action.type === 'start' ? action.plan.body : plan?.body)
@@ -184,7 +202,11 @@ export function createWorld(
       case 'wakeAt':
         return later(Math.max(0, effect.at - world.now), () => ({ type: 'wake' }))
       case 'stage':
-        return later(random.int(2_000), () => ({ type: 'staged', image: effect.image }))
+        return later(random.int(2_000), () => ({
+          type: 'staged',
+          image: effect.image,
+          ...(options.conditions === undefined ? {} : { conditions: options.conditions(effect.image) }),
+        }))
       case 'ask-ready':
         return later(random.int(100), () => ({
           type: 'ready',
@@ -221,9 +243,10 @@ export function createWorld(
       case 'flip':
         return later(random.int(1_000), () => {
           if (random.float() < faults.flipFails)
-            return { type: 'flip-failed', image: effect.image, late: false, reason: 'the flip failed' }
+            return { type: 'flip-failed', image: effect.image, why: 'failed', reason: 'the flip failed' }
           host.current = effect.image
           host.flips += 1
+          host.ran.push(effect.image)
           host.mark = null
           input(host, { type: 'marked', mark: null })
           host.up = options.healthy(effect.image, hosts.indexOf(host))
@@ -282,6 +305,7 @@ export function createWorld(
         host.current === null ? 'unknown' : options.healthy(host.current, hosts.indexOf(host)) ? 'passing' : 'failing',
       reason: '',
     })
+    input(host, { type: 'beside', layers: host.beside })
     input(host, { type: 'wake' })
     after(random.int(500), () => observe(host))
   }

@@ -78,7 +78,7 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
     case 'flip': {
       const intent = host.intent
       if (effect.actBy !== null && host.clock() > effect.actBy)
-        return later(0, () => ({ type: 'flip-failed', image: effect.image, late: true, reason: '' }))
+        return later(0, () => ({ type: 'flip-failed', image: effect.image, why: 'late', reason: '' }))
       if (effect.actBy !== null)
         watch.flips(host, intent, world.plan(intent?.act === 'replace' ? intent.plan : null), world.now)
       return later(random.int(200), () => {

@@ -1,0 +1,69 @@
+import type { Millis } from '../../protocol/index.ts'
+import { release } from './release.ts'
+import { type Self, save, say } from './state.ts'
+import type { ReplaceIntent } from './types.ts'
+
+// Under a permit, on the way up: healthy for long enough and confirmed, or back to the image before.
+
+export function verify(m: Self, now: Millis, intent: ReplaceIntent): void {
+  m.failures = 0
+  m.stage = {
+    at: 'verifying',
+    intent,
+    flippedAt: now,
+    healthySince: m.health.state === 'passing' ? now : null,
+    confirm: 'not-yet',
+  }
+  say(m, 'verifying', `waiting for the new image to be healthy: ${m.health.reason}`)
+  judge(m, now)
+}
+
+/** Verifying: has it been healthy for long enough, or is its time over? */
+export function judge(m: Self, now: Millis): void {
+  if (m.stage.at !== 'verifying') return
+  const { intent, flippedAt, healthySince, confirm } = m.stage
+  if (m.ledger?.plan === intent.plan && m.ledger.phase === 'reversing' && intent.kind === 'replace')
+    return revert(m, intent, 'the rollout is being undone')
+  if (now - flippedAt >= intent.deadline) {
+    if (intent.kind === 'replace')
+      return revert(m, intent, `not healthy within ${intent.deadline / 1000} s: ${m.health.reason}`)
+    // Going back is the last resort, and so is its own image afresh: there is nothing further back. The permit is kept until the node is healthy.
+  }
+  if (healthySince === null || now - healthySince < intent.minHealthy) return
+  if (confirm === 'not-yet' || (confirm !== 'asked' && now >= confirm)) {
+    m.stage = { ...m.stage, confirm: 'asked' }
+    m.effects.push({ type: 'confirm' })
+    say(m, 'verifying', 'healthy; waiting for peers to confirm it')
+  }
+}
+
+export function succeed(m: Self, intent: ReplaceIntent): void {
+  if (intent.passing === true)
+    release(m, intent, 'passed', 'healthy and confirmed on an image that may not be skipped; the next one is ahead')
+  else release(m, intent, 'ok', 'healthy and confirmed')
+}
+
+export function revert(m: Self, intent: ReplaceIntent, failure: string): void {
+  m.failures = 0
+  const failed: ReplaceIntent = { ...intent, failure }
+  if (failed.oneWay === true && m.current === failed.to)
+    return release(m, failed, 'rolledback', `${failure}; it stays on an image that has no way back`)
+  if (failed.from === null || failed.from === failed.to) return release(m, failed, 'rolledback', failure)
+  m.stage = { at: 'reverting', intent: failed, again: null }
+  m.health = { state: 'unknown', reason: 'no check has run since the flip back' }
+  save(m, failed)
+  say(m, 'reverting', failure)
+}
+
+/** Flipped back: the permit goes back when the old image is healthy, at the latest after the deadline. */
+export function recover(m: Self, now: Millis): void {
+  if (m.stage.at !== 'recovering') return
+  if (m.health.state === 'passing' || now - m.stage.since >= m.stage.intent.deadline)
+    release(m, m.stage.intent, 'rolledback', m.stage.intent.failure ?? 'it was flipped back')
+}
+
+export function beginRecovery(m: Self, now: Millis, intent: ReplaceIntent): void {
+  m.stage = { at: 'recovering', intent, since: now }
+  say(m, 'reverting', `back on the image before: ${intent.failure ?? 'it was flipped back'}`)
+  recover(m, now)
+}

@@ -1,0 +1,38 @@
+import type { Millis } from '../../protocol/index.ts'
+import type { LedgerValue } from '../ledger/value.ts'
+import { drain } from './disruption.ts'
+import { beginRecovery, revert, verify } from './proof.ts'
+import { proposeRelease, unbind } from './release.ts'
+import { backoff, held, type Self } from './state.ts'
+import type { Intent } from './types.ts'
+
+// After a restart with an intent on disk.
+
+/** The register has been read: is the permit still ours? */
+export function takeUp(m: Self, now: Millis, intent: Intent, value: LedgerValue | null): void {
+  if (value === null) {
+    m.stage = { at: 'resuming', intent, again: backoff(m, now) }
+    return
+  }
+  m.ledger = value
+  m.failures = 0
+  resume(m, now, intent, value)
+}
+
+function resume(m: Self, now: Millis, intent: Intent, value: LedgerValue): void {
+  if (held(m, value, intent) === undefined) {
+    // It may have been drained when the daemon was killed.
+    if (intent.act === 'replace' && m.current === intent.from) m.effects.push({ type: 'undrain' })
+    return unbind(m, now)
+  }
+  if (intent.act === 'release') {
+    if (intent.outcome === 'skipped') m.effects.push({ type: 'undrain' })
+    m.stage = { at: 'releasing', intent, again: null }
+    return proposeRelease(m, intent)
+  }
+  if (intent.failure !== null)
+    return m.current === intent.from ? beginRecovery(m, now, intent) : revert(m, intent, intent.failure)
+  // What a renewal puts in place has the same name; only that the slot is not marked any more shows that it was done.
+  if (m.current === intent.to && !(intent.from === intent.to && m.mark !== null)) return verify(m, now, intent)
+  drain(m, intent)
+}
