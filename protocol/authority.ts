@@ -2,7 +2,7 @@ import { AUDIT_HEAD, type AuditHead } from './audit/head.ts'
 import { FleetError } from './errors.ts'
 import { type Digest, type FleetId, type Millis, type NodeId, type PublicKey, publicKeyOf } from './ids.ts'
 import { LIMITS } from './limits.ts'
-import { nodeSigner, open, type Statement } from './statement.ts'
+import { nodeSigner, open, type Statement, type StatementKind } from './statement.ts'
 import { CERTIFICATE, INVITE, type Invite, REVOCATION, type Revocation } from './statements/admission.ts'
 import { EVENT, type FleetEvent } from './statements/event.ts'
 import { MARK_ORDER, type MarkOrder } from './statements/mark.ts'
@@ -151,13 +151,22 @@ export function assertWithinInvite(
   }
 }
 
-export function openVitals(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Vitals> {
-  const vitals = open(VITALS, authority.fleet, bytes)
-  assertOwnWord(vitals, vitals.body.node)
-  assertNotRevoked(authority, vitals.body.node)
-  assertNotFromTheFuture(vitals, now)
-  return vitals
+/** Opens what a node says: under its own signature, not revoked, and not from the future. */
+function openOwn<T extends { readonly node: NodeId }>(
+  kind: StatementKind<T>,
+  authority: Authority,
+  bytes: Uint8Array,
+  now: Millis,
+): Statement<T> {
+  const statement = open(kind, authority.fleet, bytes)
+  assertOwnWord(statement, statement.body.node)
+  assertNotRevoked(authority, statement.body.node)
+  assertNotFromTheFuture(statement, now)
+  return statement
 }
+
+export const openVitals = (authority: Authority, bytes: Uint8Array, now: Millis): Statement<Vitals> =>
+  openOwn(VITALS, authority, bytes, now)
 
 /** Opens a suspicion. Whether its signer is assigned to observe the subject depends on the overlay and is for membership to decide. */
 export function openSuspicion(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Suspicion> {
@@ -168,13 +177,8 @@ export function openSuspicion(authority: Authority, bytes: Uint8Array, now: Mill
 }
 
 /** Opens a user event: its author's own word. */
-export function openEvent(authority: Authority, bytes: Uint8Array, now: Millis): Statement<FleetEvent> {
-  const event = open(EVENT, authority.fleet, bytes)
-  assertOwnWord(event, event.body.node)
-  assertNotRevoked(authority, event.body.node)
-  assertNotFromTheFuture(event, now)
-  return event
-}
+export const openEvent = (authority: Authority, bytes: Uint8Array, now: Millis): Statement<FleetEvent> =>
+  openOwn(EVENT, authority, bytes, now)
 
 /** Opens a dismissal: an operator's signature, or that of a node which is not revoked. Whether it counts depends on the subject and is for membership to decide. */
 export function openDismissal(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Dismissal> {
@@ -186,22 +190,12 @@ export function openDismissal(authority: Authority, bytes: Uint8Array, now: Mill
 }
 
 /** Opens a query: the asker's own signature. Whether it is a member that we know is for the caller to see. */
-export function openQuery(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Query> {
-  const query = open(QUERY, authority.fleet, bytes)
-  assertOwnWord(query, query.body.node)
-  assertNotRevoked(authority, query.body.node)
-  assertNotFromTheFuture(query, now)
-  return query
-}
+export const openQuery = (authority: Authority, bytes: Uint8Array, now: Millis): Statement<Query> =>
+  openOwn(QUERY, authority, bytes, now)
 
 /** Opens the answer of one node to a query: its own signature. */
-export function openAnswer(authority: Authority, bytes: Uint8Array, now: Millis): Statement<Answer> {
-  const answer = open(ANSWER, authority.fleet, bytes)
-  assertOwnWord(answer, answer.body.node)
-  assertNotRevoked(authority, answer.body.node)
-  assertNotFromTheFuture(answer, now)
-  return answer
-}
+export const openAnswer = (authority: Authority, bytes: Uint8Array, now: Millis): Statement<Answer> =>
+  openOwn(ANSWER, authority, bytes, now)
 
 /** Opens a head of an audit log: its node's own word. That of a node which was put out since is kept like any other: what it did stays known. */
 export function openAuditHead(authority: Authority, bytes: Uint8Array, now: Millis): Statement<AuditHead> {
