@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { RolloutPhase, RolloutStatusView } from '../protocol/api/index.ts'
+import type { RolloutStatusView } from '../protocol/api/index.ts'
 import { FleetError } from '../protocol/errors.ts'
+import type { RolloutPhase } from '../protocol/phase.ts'
 import type { Context } from './context.ts'
 import type { Tint } from './paint.ts'
 import { bar } from './progress.ts'

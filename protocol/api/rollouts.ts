@@ -1,20 +1,10 @@
 import * as z from 'zod'
 import { LIMITS } from '../limits.ts'
+import { PHASES } from '../phase.ts'
 import { counter, digest, label, nodeId, time } from '../statements/fields.ts'
 import { imageRef, list } from './fields.ts'
 
-export const phase = z.enum([
-  'idle',
-  'canary',
-  'rolling',
-  'soaking',
-  'paused',
-  'reversing',
-  'done',
-  'rolled-back',
-  'aborted',
-])
-export type RolloutPhase = z.infer<typeof phase>
+const phase = z.enum(PHASES)
 
 const version = z.string().max(2 * LIMITS.name)
 

@@ -1,9 +1,9 @@
-import type { Digest, Millis, NodeId, Plan } from '../../protocol/index.ts'
+import type { Digest, Millis, NodeId, Plan, RolloutPhase } from '../../protocol/index.ts'
 import { clearBit, countBits, emptyBits, hasBit, setBit } from './bits.ts'
 import { overBudget } from './budget.ts'
 import { remembered } from './history.ts'
 import { advance, hasFailed, nextStage, noWayBack, phaseOf, reach, stagesOf, wayBack } from './stages.ts'
-import type { Action, LedgerValue, Permit, Phase, Refusal } from './value.ts'
+import type { Action, LedgerValue, Permit, Refusal } from './value.ts'
 
 /** Failed digests that a group remembers; the oldest is forgotten first. */
 const MAX_DENIED = 64
@@ -12,7 +12,7 @@ const MAX_FENCED = 256
 export const isRefusal = (result: LedgerValue | Refusal): result is Refusal => 'refused' in result
 
 /** A phase that ends a generation: nothing is granted, and a new plan may start. */
-export const isOver = (phase: Phase): boolean =>
+export const isOver = (phase: RolloutPhase): boolean =>
   phase === 'idle' || phase === 'done' || phase === 'rolled-back' || phase === 'aborted'
 
 /** The first value of a group's ledger: no plan, no permits, and the voters that the policy names. */

@@ -25,15 +25,13 @@ export {
 } from './proposer.ts'
 export { beginOf, countSettled, hasFailed, stagesOf } from './stages.ts'
 export { stalled } from './stall.ts'
-export {
-  type Action,
-  type LedgerValue,
-  type Past,
-  type Permit,
-  type PermitKind,
-  PHASES,
-  type Phase,
-  type Refusal,
+export type {
+  Action,
+  LedgerValue,
+  Past,
+  Permit,
+  PermitKind,
+  Refusal,
 } from './value.ts'
 export { createVoter, decodeState, encodeState, type Voter, type VoterStore } from './voter.ts'
 export { type Candidate, grow } from './voters.ts'

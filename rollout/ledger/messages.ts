@@ -10,9 +10,10 @@ import {
   LIMITS,
   objectionText,
   openPlan,
+  PHASES,
 } from '../../protocol/index.ts'
 import { MAX_HISTORY } from './history.ts'
-import { type Action, type LedgerValue, PHASES } from './value.ts'
+import type { Action, LedgerValue } from './value.ts'
 
 /** Orders proposals within one epoch: by round, then by proposer. Round 0 is the value that the epoch was installed with. */
 export interface Ballot {

@@ -1,21 +1,4 @@
-import type { Digest, Millis, NodeId, Plan, Statement } from '../../protocol/index.ts'
-
-/**
- * Where a generation stands. `idle`: the group has never had a plan. `soaking`: all that may go have gone, and must stay well for a while.
- * The last three are ends, after which a new plan may start.
- */
-export const PHASES = [
-  'idle',
-  'canary',
-  'rolling',
-  'soaking',
-  'paused',
-  'reversing',
-  'done',
-  'rolled-back',
-  'aborted',
-] as const
-export type Phase = (typeof PHASES)[number]
+import type { Digest, Millis, NodeId, Plan, RolloutPhase, Statement } from '../../protocol/index.ts'
 
 /**
  * What a permit is for. A `revert` takes a node back to the image before, a `renew` puts the image that it runs in place afresh, because the node is
@@ -46,7 +29,7 @@ export interface Past {
   readonly since: Millis
   /** Null while it is the newest: the value itself says how that stands. */
   readonly end: {
-    readonly phase: Phase
+    readonly phase: RolloutPhase
     readonly reason: string
     readonly ok: number
     readonly failed: number
@@ -67,7 +50,7 @@ export interface LedgerValue {
   /** The newest plan's generation; 0 before the first. */
   readonly generation: number
   readonly plan: Digest | null
-  readonly phase: Phase
+  readonly phase: RolloutPhase
   /** Where `resume` goes back to; null unless paused. */
   readonly resumeTo: 'canary' | 'rolling' | 'soaking' | 'reversing' | null
   /** Which of the plan's stages is under way (see `stagesOf`), from 0. */

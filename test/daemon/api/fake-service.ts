@@ -18,7 +18,6 @@ import {
   type InviteToken,
   isPublisher,
   type KeptLayer,
-  type Manifest,
   type MarkOrder,
   type MemberView,
   type Millis,
@@ -40,6 +39,7 @@ import {
   sha256,
   withRevocation,
 } from '../../../protocol/index.ts'
+import { manifestOf } from '../../support/manifest.ts'
 
 /** A daemon's state without a daemon: signatures are really checked, everything else is set by the test. */
 export interface Fake {
@@ -337,23 +337,11 @@ export function fakeService(): Fake {
       trip()
       progress({ done: 10, total: null })
       const digest = sha256(Buffer.from(path + name + version))
-      const manifest: Manifest = {
-        format: 1,
-        name,
-        version,
-        kind,
-        size: 4096,
-        chunks: 3,
-        index: digest,
-        labels,
-        provenance,
-        requires: {},
-        barrier: false,
-        reversible: true,
-      }
-      const image = { digest, name, version, kind, size: 4096, chunks: 3, held: 3, pinned: false, kept: [] }
+      const size = 4096
+      const manifest = manifestOf([], { name, version, kind, labels, provenance, size, chunks: 3, index: digest })
+      const image = { digest, name, version, kind, size, chunks: 3, held: 3, pinned: false, kept: [] }
       fake.images.set(digest, { ...image, endorsed: false, endorsers: [], manifest })
-      return { digest, name, version, size: 4096, chunks: 3, newChunks: 2 }
+      return { digest, name, version, size, chunks: 3, newChunks: 2 }
     },
     async endorseImage(ref, statement) {
       const image = find(ref)

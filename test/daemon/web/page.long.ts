@@ -1,23 +1,10 @@
 import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../../support/wait.ts'
-import {
-  DESK,
-  noBrowser,
-  PHONE,
-  type Served,
-  seriousIn,
-  servePage,
-  simulatedFleet,
-  simulatedRollout,
-  startBrowser,
-  watchFor,
-} from './support.ts'
+import { describeInBrowser } from './in-browser.ts'
+import { DESK, PHONE, type Served, seriousIn, servePage, showFleet, startBrowser, watchFor } from './support.ts'
 
 // What takes too long for `npm test`: every part of the page, in both schemes and both sizes. `npm run test:page`.
-
-const missing = noBrowser()
-if (missing !== undefined) console.log(`the web page is not tested in a browser: ${missing}`)
 
 const PARTS = [
   '',
@@ -30,7 +17,7 @@ const PARTS = [
   '#/events',
 ]
 
-describe.skipIf(missing !== undefined)('every part of the page, with 5 and with 600 members', () => {
+describeInBrowser('every part of the page, with 5 and with 600 members', () => {
   let browser: Browser
   let served: Served
   beforeAll(async () => {
@@ -55,9 +42,7 @@ describe.skipIf(missing !== undefined)('every part of the page, with 5 and with 
   test.each(sizes)(
     '$count members, $colorScheme, $size: axe finds nothing serious, the console stays empty, and nothing is too wide',
     async ({ count, colorScheme, options }) => {
-      served.fake.members = simulatedFleet(count)
-      served.fake.members[0] = { ...served.fake.members[0]!, id: served.fake.id, rttMs: null, estimatedRttMs: null }
-      served.fake.push(simulatedRollout(served.fake.members))
+      showFleet(served, count)
       const context = await browser.newContext({ ...options, colorScheme })
       const page = await context.newPage()
       const wrong = watchFor(page, served.url)

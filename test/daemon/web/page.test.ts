@@ -1,32 +1,17 @@
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RolloutStatusView } from '../../../protocol/index.ts'
-import {
-  DESK,
-  noBrowser,
-  type Served,
-  seriousIn,
-  servePage,
-  simulatedFleet,
-  simulatedRollout,
-  startBrowser,
-  watchFor,
-} from './support.ts'
+import { describeInBrowser } from './in-browser.ts'
+import { DESK, type Served, seriousIn, servePage, showFleet, startBrowser, watchFor } from './support.ts'
 
-const missing = noBrowser()
-if (missing !== undefined) console.log(`the web page is not tested in a browser: ${missing}`)
-
-describe.skipIf(missing !== undefined)('the page in a browser', () => {
+describeInBrowser('the page in a browser', () => {
   let browser: Browser
   let page: Page
   let served: Served
   let wrong: string[]
   beforeAll(async () => {
     served = await servePage()
-    served.fake.members = simulatedFleet(150)
-    // The fake daemon is one of them.
-    served.fake.members[0] = { ...served.fake.members[0]!, id: served.fake.id, rttMs: null, estimatedRttMs: null }
-    served.fake.push(simulatedRollout(served.fake.members))
+    showFleet(served, 150)
     browser = await startBrowser()
     page = await browser.newPage({ viewport: DESK })
     // The page asks some things every second; a test that waits for the next time lets the page's clock run ahead.

@@ -1,5 +1,5 @@
 import type { BrowserContextOptions } from 'playwright-core'
-import { servePage, simulatedFleet, simulatedRollout, startBrowser } from './support.ts'
+import { servePage, showFleet, startBrowser } from './support.ts'
 
 /** Makes the pictures in docs/page: `npm run screenshots`. */
 const DESK = { viewport: { width: 1000, height: 720 } }
@@ -9,9 +9,7 @@ const served = await servePage()
 const browser = await startBrowser()
 
 async function shoot(file: string, hash: string, count: number, options: BrowserContextOptions): Promise<void> {
-  served.fake.members = simulatedFleet(count)
-  served.fake.members[0] = { ...served.fake.members[0]!, id: served.fake.id }
-  served.fake.push(simulatedRollout(served.fake.members))
+  showFleet(served, count)
   const context = await browser.newContext(options)
   const page = await context.newPage()
   await page.goto(`${served.url}${hash}`)

@@ -84,6 +84,13 @@ export async function servePage(): Promise<Served> {
   }
 }
 
+/** Lets the served daemon be one of so many, with a rollout in its middle. */
+export function showFleet({ fake }: Served, count: number): void {
+  fake.members = simulatedFleet(count)
+  fake.members[0] = { ...fake.members[0]!, id: fake.id, rttMs: null, estimatedRttMs: null }
+  fake.push(simulatedRollout(fake.members))
+}
+
 export const OLD = 'a'.repeat(64) as Digest
 export const NEW = 'b'.repeat(64) as Digest
 const ZONES = ['fra-1', 'fra-2', 'ams-1', 'ship-aurora', 'shop-17', 'lon-1', 'waw-1', 'sin-1']

@@ -1,25 +1,12 @@
-import { encodeIndex, encodeManifest, LIMITS, type Manifest, openManifest, sha256 } from '../../../protocol/index.ts'
+import { encodeManifest, LIMITS, openManifest, sha256 } from '../../../protocol/index.ts'
 import { BUNDLE_MAGIC, type BundleParts, bundleOf, readBundle, type VerifiedChunk } from '../../../rollout/index.ts'
 import { memorySource } from '../../rollout/images/bundle-support.ts'
+import { manifestOf } from '../../support/manifest.ts'
 import { Broken, HOSTILE, type Target } from '../target.ts'
 
 const CONTENT = [Buffer.alloc(300, 1), Buffer.alloc(200, 2)]
 const index = CONTENT.map(bytes => ({ digest: sha256(bytes), length: bytes.byteLength }))
-const MANIFEST: Manifest = {
-  format: 1,
-  name: 'shop',
-  version: '1',
-  kind: 'file',
-  size: 500,
-  chunks: 2,
-  index: sha256(encodeIndex(index)),
-  labels: {},
-  provenance: {},
-  requires: {},
-  barrier: false,
-  reversible: true,
-}
-const manifest = encodeManifest(MANIFEST)
+const manifest = encodeManifest(manifestOf(index, { version: '1' }))
 const PARTS: BundleParts = {
   head: { fleet: 'f'.repeat(64), image: sha256(manifest), since: sha256(Buffer.from('v0')) },
   statements: [

@@ -22,6 +22,7 @@ import {
   sha256,
 } from '../../../protocol/index.ts'
 import { image } from '../../rollout/ledger/fixtures.ts'
+import { manifestOf } from '../../support/manifest.ts'
 import { assertSame, crowd, HOSTILE, nils, type Target } from '../target.ts'
 
 const MESSAGES: readonly Message[] = [
@@ -82,20 +83,13 @@ const chunks = [
   { digest: sha256(Buffer.from('b')), length: 7 },
 ]
 const indexBytes = encodeIndex(chunks)
-const MANIFEST: Manifest = {
-  format: 1,
-  name: 'shop',
+const MANIFEST = manifestOf(chunks, {
   version: '1.0',
   kind: 'tree',
-  size: 65_543,
-  chunks: 2,
-  index: sha256(indexBytes),
   labels: { team: 'a' },
   provenance: { configRevision: 'c1', appRevision: 'a1', dependencies: { zod: '4' }, builder: 'ci', source: 'git' },
   requires: { base: image('v1') },
-  barrier: false,
-  reversible: true,
-}
+})
 const manifestBytes = encodeManifest(MANIFEST)
 
 export const manifest: Target = {

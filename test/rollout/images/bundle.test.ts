@@ -1,28 +1,15 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Digest, encodeIndex, encodeManifest, FleetError, type Manifest, sha256 } from '../../../protocol/index.ts'
+import { type Digest, encodeManifest, FleetError, sha256 } from '../../../protocol/index.ts'
 import { BUNDLE_MAGIC, type BundleParts, bundleOf, readBundle } from '../../../rollout/index.ts'
+import { manifestOf } from '../../support/manifest.ts'
 import { memorySource } from './bundle-support.ts'
 import { noise } from './support.ts'
 
 const KIB = 1024
 const contents = [1, 2, 3, 1, 4].map(seed => noise(20 * KIB + seed, seed))
 const index = contents.map(bytes => ({ digest: sha256(bytes), length: bytes.byteLength }))
-const manifest: Manifest = {
-  format: 1,
-  name: 'shop',
-  version: 'v2',
-  kind: 'file',
-  size: index.reduce((sum, { length }) => sum + length, 0),
-  chunks: index.length,
-  index: sha256(encodeIndex(index)),
-  labels: {},
-  provenance: {},
-  requires: {},
-  barrier: false,
-  reversible: true,
-}
-const manifestBytes = encodeManifest(manifest)
+const manifestBytes = encodeManifest(manifestOf(index, { version: 'v2' }))
 const PARTS: BundleParts = {
   head: { fleet: 'f'.repeat(64), image: sha256(manifestBytes), since: null },
   statements: [

@@ -5,6 +5,7 @@ import { pack } from 'tar-stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FleetError } from '../../../protocol/index.ts'
 import { tarOf, unpackTree } from '../../../rollout/index.ts'
+import { tarHeader } from '../../support/tar-header.ts'
 import { type Scratch, scratch } from './support.ts'
 
 type Entry = Parameters<ReturnType<typeof pack>['entry']>[0] & { content?: string }
@@ -127,43 +128,26 @@ test.each<[string, Entry[], string]>([
   expect(await outside()).toEqual(before)
 })
 
-/** A header with a checksum that is right. */
-function header(type: string, size: string | Buffer, name = 'a'): Buffer {
-  const block = Buffer.alloc(512)
-  block.write(name, 0)
-  block.write('0000644\0', 100)
-  for (const at of [108, 116]) block.write('0000000\0', at)
-  if (typeof size === 'string') block.write(size, 124)
-  else block.set(size, 124)
-  block.write('00000000000\0', 136)
-  block.write('        ', 148)
-  block.write(type, 156, 'latin1')
-  block.write('ustar\0' + '00', 257)
-  block.write(
-    `${block
-      .reduce((sum, byte) => sum + byte, 0)
-      .toString(8)
-      .padStart(6, '0')}\0 `,
-    148,
-  )
-  return block
-}
 const record = (text: string): Buffer => Buffer.concat([Buffer.from(text), Buffer.alloc(512 - text.length)])
 
 test.each<[string, Buffer, RegExp]>([
-  ['an extended header of 4 GiB', header('x', '40000000000\0'), /extended header of 4294967296 bytes/],
-  ['a long name of 1 MiB', header('L', '00004000000\0'), /of 1048576 bytes/],
-  ['a size past all numbers', header('0', Buffer.alloc(12, 0xff).fill(0x80, 0, 1)), /no size that could be/],
-  ['a negative size', header('0', Buffer.alloc(12, 0xff)), /no size that could be/],
-  ['a size that is no number', header('0', 'nonsense'), /no size that could be/],
-  ['a file of 8 GiB that is not there', header('0', '77777777777\0'), /ends in the middle|cannot be unpacked/],
-  ['a directory with content', Buffer.concat([header('5', '00000001000\0'), header('0', '0')]), /no file has content/],
-  ['an old directory with content', header('0', '00000001000\0', 'a/'), /directory has content/],
-  ['a global header', header('g', '00000000014\0'), /of kind "g"/],
-  ['a sparse file', header('S', '0'), /of kind "S"/],
+  ['an extended header of 4 GiB', tarHeader('x', '40000000000\0'), /extended header of 4294967296 bytes/],
+  ['a long name of 1 MiB', tarHeader('L', '00004000000\0'), /of 1048576 bytes/],
+  ['a size past all numbers', tarHeader('0', Buffer.alloc(12, 0xff).fill(0x80, 0, 1)), /no size that could be/],
+  ['a negative size', tarHeader('0', Buffer.alloc(12, 0xff)), /no size that could be/],
+  ['a size that is no number', tarHeader('0', 'nonsense'), /no size that could be/],
+  ['a file of 8 GiB that is not there', tarHeader('0', '77777777777\0'), /ends in the middle|cannot be unpacked/],
+  [
+    'a directory with content',
+    Buffer.concat([tarHeader('5', '00000001000\0'), tarHeader('0', '0')]),
+    /no file has content/,
+  ],
+  ['an old directory with content', tarHeader('0', '00000001000\0', 'a/'), /directory has content/],
+  ['a global header', tarHeader('g', '00000000014\0'), /of kind "g"/],
+  ['a sparse file', tarHeader('S', '0'), /of kind "S"/],
   [
     'another size in an extended header',
-    Buffer.concat([header('x', '00000000014\0'), record('12 size=99\n\n'), header('0', '0')]),
+    Buffer.concat([tarHeader('x', '00000000014\0'), record('12 size=99\n\n'), tarHeader('0', '0')]),
     /changes the size/,
   ],
   ['no tar at all', Buffer.alloc(2048, 'x'), /cannot be unpacked/],

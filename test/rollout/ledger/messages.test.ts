@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { generateKeyPair, LIMITS, PLAN, sign } from '../../../protocol/index.ts'
+import { generateKeyPair, LIMITS, PHASES, PLAN, sign } from '../../../protocol/index.ts'
 import {
   type Action,
   apply,
@@ -15,7 +15,6 @@ import {
   genesis,
   isRefusal,
   type LedgerValue,
-  PHASES,
   type Reply,
   type Request,
   type VoterState,
