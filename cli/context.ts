@@ -57,7 +57,7 @@ export function createContext(options: GlobalOptions, terminal: Terminal, interr
   const emit = (value: unknown): void => print(JSON.stringify(value))
   return {
     client: createClient({
-      address: options.api ?? env.FLEETCTL_API ?? defaultAddress(env),
+      address: addressOf(options.api, env),
       timeout: options.timeout ?? PATIENCE,
       signal,
     }),
@@ -76,6 +76,11 @@ export function createContext(options: GlobalOptions, terminal: Terminal, interr
       if (!json && stderr.isTTY === true) stderr.write(text + '\n')
     },
   }
+}
+
+/** Where the daemon is: as --api says, or the environment, or the local daemon's socket. */
+export function addressOf(api: string | undefined, env: NodeJS.ProcessEnv): string {
+  return api ?? env.FLEETCTL_API ?? defaultAddress(env)
 }
 
 function defaultAddress(env: NodeJS.ProcessEnv): string {

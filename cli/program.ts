@@ -2,7 +2,7 @@ import { Command, Option } from 'commander'
 import { FLEET } from './commands/fleet.ts'
 import { IMAGE } from './commands/image.ts'
 import { AUDIT, EVIDENCE, HOTFIX, KEEP } from './commands/keep.ts'
-import { KEY, LEDGER, NODE, POLICY } from './commands/other.ts'
+import { COMPLETION, KEY, LEDGER, NODE, POLICY } from './commands/other.ts'
 import { QUERIES } from './commands/queries.ts'
 import { ROLLOUT } from './commands/rollout.ts'
 import type { GlobalOptions } from './context.ts'
@@ -10,7 +10,7 @@ import type { Group, Spec } from './spec.ts'
 import { duration, oneOf } from './values.ts'
 
 const GROUPS: readonly Group[] = [IMAGE, ROLLOUT, NODE, LEDGER, HOTFIX, EVIDENCE, AUDIT, POLICY, KEY]
-const COMMANDS: readonly Spec[] = [...FLEET, ...QUERIES, ...KEEP]
+const COMMANDS: readonly Spec[] = [...FLEET, ...QUERIES, ...KEEP, COMPLETION]
 
 /** Every command as data: --help, the man page and docs/reference.md are made of it. */
 export const TREE = { commands: COMMANDS, groups: GROUPS } as const
@@ -74,6 +74,7 @@ Exit: ${Object.entries(EXIT_CODES)
 
 function add(parent: Command, spec: Spec, perform: Perform): void {
   const command = quiet(parent.command(spec.usage)).description(spec.summary)
+  if (spec.choices !== undefined) command.registeredArguments[0]!.choices(spec.choices)
   for (const { flags, help, parse, required } of spec.flags ?? []) {
     const option = new Option(flags, help)
     if (parse !== undefined) option.argParser(parse as (text: string) => unknown)

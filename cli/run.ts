@@ -12,6 +12,9 @@ const USAGE = 2
 
 /** Runs one command line and gives its exit code. */
 export async function run(argv: readonly string[], terminal: Terminal, interrupted: AbortSignal): Promise<number> {
+  // What shells ask while somebody types (see `fleetctl completion`).
+  if (argv[0] === '__complete')
+    return (await import('./completion/index.ts')).complete(argv.slice(1), terminal, interrupted)
   let code = 0
   let what = ''
   const program: Command = createProgram(VERSION, argv, async (name, options, load, args) => {

@@ -19,6 +19,8 @@ export interface Spec {
   /** Name and arguments: `members`, `join <address|token>`. */
   readonly usage: string
   readonly summary: string
+  /** What its one argument may be, where that is a fixed list. */
+  readonly choices?: readonly string[]
   readonly flags?: readonly Flag[]
   /** --timeout is this command's own business, and comes with its options: it ends nothing by itself. */
   readonly ownTimeout?: true

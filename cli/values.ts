@@ -59,9 +59,22 @@ export function collect(text: string, before: readonly string[] = []): string[] 
   return [...before, text]
 }
 
-export function oneOf(...choices: readonly string[]): (text: string) => string {
-  return text => {
+/** Also says what it takes, for completion. */
+export interface Choice<A extends readonly unknown[], T> {
+  (text: string, ...before: A): T
+  readonly choices: readonly string[]
+}
+
+export function oneOf(...choices: readonly string[]): Choice<[], string> {
+  const parse = (text: string): string => {
     if (!choices.includes(text)) throw new InvalidArgumentError(`expected ${choices.join(', ')}`)
     return text
   }
+  return Object.assign(parse, { choices })
+}
+
+/** The same, gathered over repeats. */
+export function someOf(...choices: readonly string[]): Choice<[before?: readonly string[]], string[]> {
+  const one = oneOf(...choices)
+  return Object.assign((text: string, before: readonly string[] = []) => [...before, one(text)], { choices })
 }

@@ -9,7 +9,7 @@ import { run as services } from '../actions/services.ts'
 import { run as tags } from '../actions/tags.ts'
 import { run as version } from '../actions/version.ts'
 import type { Flag, Spec } from '../spec.ts'
-import { collect, cursor, duration, oneOf, pair, pattern, patternPair } from '../values.ts'
+import { collect, cursor, duration, oneOf, pair, pattern, patternPair, someOf } from '../values.ts'
 
 export const GROUP_FLAG: Flag = { flags: '--group <group>', help: "group (default: this daemon's)" }
 
@@ -44,7 +44,7 @@ export const FLEET: readonly Spec[] = [
       {
         flags: '--status <status>',
         help: 'alive, suspect, failed, left, away or overdue (repeatable)',
-        parse: collect,
+        parse: someOf('alive', 'suspect', 'failed', 'left', 'away', 'overdue'),
       },
       { flags: '--name <regexp>', help: 'whole name matches', parse: pattern },
       { flags: '--tag <key=regexp>', help: 'whole value of the tag matches (repeatable)', parse: patternPair },

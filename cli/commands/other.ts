@@ -1,6 +1,6 @@
 import { run as ledgerShow } from '../actions/ledger-show.ts'
 import { run as policyShow } from '../actions/policy-show.ts'
-import type { Group } from '../spec.ts'
+import type { Group, Spec } from '../spec.ts'
 
 export const NODE: Group = {
   name: 'node',
@@ -61,4 +61,14 @@ export const KEY: Group = {
       load: async () => (await import('../signing/index.ts')).keyShow,
     },
   ],
+}
+
+export const COMPLETION: Spec = {
+  usage: 'completion <shell>',
+  summary: 'print what makes a shell complete commands, flags, nodes, images and groups',
+  choices: ['bash', 'zsh', 'fish'],
+  example: `fleetctl completion bash > /etc/bash_completion.d/fleetctl
+    for one shell alone: source <(fleetctl completion bash); in fish: fleetctl completion fish | source
+    for zsh, into a directory of $fpath: fleetctl completion zsh > ~/.zfunc/_fleetctl`,
+  load: async () => (await import('../completion/scripts.ts')).run,
 }

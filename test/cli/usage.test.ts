@@ -24,7 +24,7 @@ const COMMANDS = [
   ...['node write-off', 'ledger show', 'policy show', 'key new', 'key show'],
   ...['taint', 'drift', 'divergence', 'hotfix start', 'hotfix extend', 'hotfix clear', 'hotfix list'],
   ...['evidence list', 'evidence get'],
-  ...['audit list', 'audit verify', 'audit export', 'why'],
+  ...['audit list', 'audit verify', 'audit export', 'why', 'completion'],
 ]
 
 test('the help of every command teaches with an example that names the command', async () => {
