@@ -1,14 +1,15 @@
 import { createSocket, type RemoteInfo } from 'node:dgram'
 import { type AddressInfo, createServer, isIPv6, type Socket } from 'node:net'
 import type { Logger } from 'pino'
-import { createBucket, type MemberView } from '../../membership/index.ts'
+import type { MemberView } from '../../membership/index.ts'
 import { FleetError, type Millis, type Random } from '../../protocol/index.ts'
 import { endpointOf, isLocalHost, parseAddress } from '../network/index.ts'
 import { answer } from './answer.ts'
+import { createAskers } from './askers.ts'
 import { MAX_QUESTION, respond } from './packets.ts'
 
-/** Questions a second, of all askers together, and at once. What is over that is not answered: resolvers ask again. */
-const RATE = { perSecond: 1_000, burst: 2_000 }
+/** What is over that is not answered: resolvers ask again. */
+const RATES = { each: { perSecond: 100, burst: 200 }, all: { perSecond: 1_000, burst: 2_000 }, most: 1_024 }
 /** Connections at once, and how long one may be idle. Milliseconds. */
 const TCP = { connections: 64, idle: 10_000 }
 
@@ -30,11 +31,11 @@ export interface DnsInit {
 /** `--dns`: serves UDP and TCP on one port. Throws `unavailable` when it cannot listen there. */
 export async function createDns({ address, members, now, random, log }: DnsInit): Promise<Dns> {
   const { host, port } = endpointOf(parseAddress(address))
-  const bucket = createBucket(RATE.perSecond, RATE.burst)
+  const askers = createAskers(RATES)
   const reply = (packet: Uint8Array, transport: 'udp' | 'tcp', from: string | undefined): Uint8Array | undefined => {
     // A sender from outside may be forged, and what it is sent hits somebody else; and members are nobody's business there.
-    if (from === undefined || !isLocalHost(from.replace(/%.*$/, '').replace(/^::ffff:/, ''))) return undefined
-    if (!bucket.take(now(), 1)) return undefined
+    const asker = from?.replace(/%.*$/, '').replace(/^::ffff:/, '')
+    if (asker === undefined || !isLocalHost(asker) || !askers.take(now(), asker)) return undefined
     try {
       return respond(packet, transport, question => answer(question, members(), random))
     } catch (error) {

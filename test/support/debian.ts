@@ -46,7 +46,6 @@ export async function bootDebian(): Promise<Debian> {
   const base = installed()
   const root = mkdtempSync(join(tmpdir(), 'fleetd-debian-'))
   execFileSync('tar', ['-xf', base, '-C', root])
-  chmodSync(root, 0o755)
   const group = join(controlGroups()!, `fleetd-test-${process.pid}`)
   const machine = spawn('sh', [join(import.meta.dirname, 'boot.sh'), root, group], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -101,7 +100,7 @@ export async function bootDebian(): Promise<Debian> {
 }
 
 /** A tar file of a minimal Debian with systemd and Node, made once on a machine. */
-function installed(): string {
+export function installed(): string {
   const cache = resolve(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'fleetd-test')
   const base = join(cache, `${SUITE}.tar`)
   if (existsSync(base)) return base
@@ -112,6 +111,7 @@ function installed(): string {
     execFileSync('debootstrap', ['--variant=minbase', `--include=${packages}`, SUITE, tree, mirror()], {
       stdio: 'ignore',
     })
+    chmodSync(tree, 0o755)
     execFileSync('tar', ['-cf', `${tree}.tar`, '-C', tree, '.'])
     renameSync(`${tree}.tar`, base)
     return base
