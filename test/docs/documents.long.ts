@@ -8,22 +8,22 @@ import { follow } from './follow.ts'
 // Every document that says so in its first line is followed from its first command to its last, on hosts that were made for it: `npm run test:docs`.
 
 const DOCS = resolve(import.meta.dirname, '../../docs')
-const MARK = /^<!-- followed by test\/docs on (.+) -->\n/
+const MARK = /^<!-- followed by test\/docs on (.+?)(?: at ([\d.]+))? -->\n/
 const documents = readdirSync(DOCS)
   .filter(file => file.endsWith('.md'))
   .flatMap(file => {
     const text = readFileSync(join(DOCS, file), 'utf8')
-    const names = MARK.exec(text)?.[1]?.split(', ')
-    return names === undefined ? [] : [{ file, text, names }]
+    const [, names, network] = MARK.exec(text) ?? []
+    return names === undefined ? [] : [{ file, text, names: names.split(', '), network }]
   })
 
 describe.skipIf(skipped('test/docs'))('what the documents say can be done', () => {
   test.each(documents)(
     '$file',
-    async ({ text, names }) => {
-      const { computers, close } = await office(names)
+    async ({ text, names, network }) => {
+      const { computers, close } = await office(names, network)
       try {
-        expect(await follow(text, computers)).toBeGreaterThan(0)
+        expect(await follow(text, computers, { patience: 180 })).toBeGreaterThan(0)
       } finally {
         close()
       }

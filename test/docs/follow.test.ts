@@ -38,14 +38,14 @@ test('a line that fails, or prints something else, is an error that shows it; a 
   const alpha = {
     name: 'alpha',
     home: '/nowhere',
-    type(line: string) {
+    async type(line: string) {
       typed.push(line)
       if (line === 'fail') return { code: 1, output: 'no\n' }
       return { code: 0, output: line === 'invite' ? 'fleet1.abcdefghijklmnopqrstuvwx\n' : `${line} took 12 ms\n` }
     },
     daemon: async (line: string) => void typed.push(`daemon: ${line}`),
     cable: (state: string) => void typed.push(`cable ${state}`),
-    powerOff: () => void typed.push('off'),
+    powerOff: async () => void typed.push('off'),
   }
   const computers = new Map([['alpha', alpha]])
   const block = (...lines: string[]): string => `\`\`\`sh\n${lines.join('\n')}\n\`\`\`\n`

@@ -43,8 +43,8 @@ export function stepsOf(markdown: string): (Step | FileStep | Mishap)[] {
 function commands(lines: readonly string[]): Step[] {
   let on: Step['on']
   const steps: Step[] = []
-  const prompts = lines.some(line => line.startsWith('$ '))
   let open = ''
+  let prompted = false
   for (const line of lines) {
     const where = /^# on ([\w ,]+)$/.exec(line)?.[1]
     if (where !== undefined) {
@@ -52,11 +52,12 @@ function commands(lines: readonly string[]): Step[] {
       continue
     }
     if (open === '' && (line.trim() === '' || line.startsWith('#'))) continue
-    if (prompts && open === '' && !line.startsWith('$ ')) {
+    if (prompted && open === '' && !line.startsWith('$ ')) {
       const last = steps.pop()!
       steps.push({ ...last, prints: [...last.prints, line] })
       continue
     }
+    if (line.startsWith('$ ')) prompted = true
     open += open === '' ? line.replace(/^\$ /, '') : `\n${line}`
     if (line.endsWith('\\')) continue
     steps.push({ line: open, on, prints: [], code: Number(/ # exit (\d+)/.exec(open)?.[1] ?? 0) })
@@ -79,7 +80,7 @@ export async function follow(
   for (const step of stepsOf(markdown)) {
     if ('computer' in step) {
       const computer = known(computers, step.computer)
-      if (step.what === 'power off') computer.powerOff()
+      if (step.what === 'power off') await computer.powerOff()
       else computer.cable(step.what === 'cable up' ? 'up' : 'down')
       continue
     }
@@ -116,13 +117,13 @@ function known(computers: ReadonlyMap<string, Computer>, name: string): Computer
 /** A line whose output is shown is typed until it prints that: news takes a moment to arrive. */
 async function type(computer: Computer, { line, prints, code }: Step, seconds: number): Promise<string> {
   let saw = { code: -1, output: '' }
-  const once = (): boolean => {
-    saw = computer.type(line)
+  const once = async (): Promise<boolean> => {
+    saw = await computer.type(line)
     const printed = saw.output.split('\n').map(likeness)
     return saw.code === code && prints.every(wanted => printed.includes(likeness(wanted)))
   }
   const fits =
-    once() || (prints.length > 0 && (await eventually('', once, { seconds, everyMs: 300 }).catch(() => false)))
+    (await once()) || (prints.length > 0 && (await eventually('', once, { seconds, everyMs: 300 }).catch(() => false)))
   if (!fits)
     throw new Error(
       `on ${computer.name}: ${line}\nexited with ${saw.code} and printed:\n${saw.output}\nand not:\n${prints.join('\n') || `(exit ${code})`}`,

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -17,13 +17,13 @@ export interface Computer {
   /** Where its user is: the home. */
   readonly home: string
   /** Runs a line of shell and gives all that it printed, and its exit code. */
-  type(line: string): { readonly code: number; readonly output: string }
+  type(line: string): Promise<{ readonly code: number; readonly output: string }>
   /** Starts a daemon there, which goes on; resolves once it is ready. */
   daemon(line: string): Promise<void>
   /** Its end of the cable: down is as if it were pulled. */
   cable(state: 'up' | 'down'): void
   /** Kills its daemons, as when its power is cut; what is on its disk stays. */
-  powerOff(): void
+  powerOff(): Promise<void>
 }
 
 export interface Office {
@@ -31,8 +31,8 @@ export interface Office {
   close(): void
 }
 
-/** Computers with these names, at 192.0.2.10 and on. With them comes a stick, /media/stick, which is at all of them. */
-export async function office(names: readonly string[]): Promise<Office> {
+/** Computers with these names, at `network`.10 and on. With them comes a stick, /media/stick, which is at all of them. */
+export async function office(names: readonly string[], network = '192.0.2'): Promise<Office> {
   const dir = mkdtempSync(join(tmpdir(), 'fleetd-office-'))
   const stick = join(dir, 'stick')
   const bin = join(dir, 'bin')
@@ -45,7 +45,7 @@ export async function office(names: readonly string[]): Promise<Office> {
 
   for (const [index, name] of names.entries()) {
     const host = world.host(name)
-    host.plug(lan, 'eth0', [`192.0.2.${10 + index}/24`])
+    host.plug(lan, 'eth0', [`${network}.${10 + index}/24`])
     // Multicast and the like leave by the LAN.
     host.run('ip', 'route', 'add', 'default', 'dev', 'eth0')
     const [home, state] = [join(dir, name, 'home'), join(dir, name, 'var-lib')]
@@ -62,30 +62,22 @@ export async function office(names: readonly string[]): Promise<Office> {
     })
     const first = readFileSync(`/proc/${init.pid}/task/${init.pid}/children`, 'utf8').trim().split(' ')[0]!
     const shell = ['--target', first, '--mount', '--pid', '--uts', '--net', `--wdns=${home}`, 'env', '-i']
-    const env = [
-      `PATH=${bin}:/usr/sbin:/usr/bin:/sbin:/bin`,
-      `HOME=${home}`,
-      'LC_ALL=C.UTF-8',
-      'bash',
-      '-o',
-      'pipefail',
-      '-ec',
-    ]
-    const daemons: ChildProcess[] = []
+    const path = `PATH=${bin}:/usr/sbin:/usr/bin:/sbin:/bin`
+    const env = [path, `HOME=${home}`, 'LC_ALL=C.UTF-8', 'bash', '-o', 'pipefail', '-ec']
+    const type: Computer['type'] = line =>
+      new Promise(done => {
+        const settings = { timeout: 290_000, maxBuffer: 64 * 1024 * 1024 }
+        execFile('nsenter', [...shell, ...env, line], settings, (error, stdout, stderr) => {
+          const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
+          done({ code, output: stdout + stderr })
+        })
+      })
     computers.set(name, {
       name,
       home,
-      type(line) {
-        const { status, stdout, stderr } = spawnSync('nsenter', [...shell, ...env, line], {
-          encoding: 'utf8',
-          timeout: 290_000,
-          maxBuffer: 64 * 1024 * 1024,
-        })
-        return { code: status ?? -1, output: stdout + stderr }
-      },
+      type,
       async daemon(line) {
         const daemon = spawn('nsenter', [...shell, ...env, `exec ${line}`], { stdio: ['ignore', 'pipe', 'pipe'] })
-        daemons.push(daemon)
         let said = ''
         for (const stream of [daemon.stdout, daemon.stderr])
           stream.on('data', chunk => {
@@ -105,8 +97,9 @@ export async function office(names: readonly string[]): Promise<Office> {
         )
       },
       cable: state => host.cable('eth0', state),
-      powerOff() {
-        for (const daemon of daemons.splice(0)) daemon.kill('SIGKILL')
+      async powerOff() {
+        // Everything but the first process of the namespace, which takes no signal from within.
+        await type('kill -KILL -1 || true')
       },
     })
   }
