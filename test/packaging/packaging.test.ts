@@ -6,7 +6,6 @@ import { expect, test } from 'vitest'
 import { createProgram, TREE } from '../../cli/program.ts'
 import { objections } from '../../packaging/licences.ts'
 import { fleetctl, fleetd } from '../../packaging/man.ts'
-import { FILE, reference } from '../../packaging/reference.ts'
 
 const DEBIAN = resolve(import.meta.dirname, '../../packaging/debian')
 const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
@@ -69,7 +68,3 @@ test.skipIf(!has('systemd-analyze'))(
     }
   },
 )
-
-test('docs/reference.md is what the code says; "npm run reference" writes it anew', () => {
-  expect(readFileSync(FILE, 'utf8')).toBe(reference())
-})
