@@ -42,7 +42,9 @@ export function reference(): string {
     '',
     'Lengths of time are texts such as `500ms`, `10s`, `5m`, `4h`, `30d`.',
     '',
-    ...keysOf('layers.NAME', z.toJSONSchema(layerSchema, { io: 'input', unrepresentable: 'any' }), LEAST.layer),
+    ...layers(),
+    '',
+    'A service has:',
     '',
     ...keysOf(
       'services.NAME',
@@ -97,10 +99,48 @@ export function reference(): string {
   ].join('\n')
 }
 
+/** What every driver takes, and then what each takes besides. */
+function layers(): string[] {
+  const drivers = (z.toJSONSchema(layerSchema, { io: 'input', unrepresentable: 'any' }) as Node).oneOf ?? []
+  const [first, ...others] = drivers
+  if (first === undefined) throw new Error('packaging/reference.ts finds no drivers')
+  const isCommon = (key: string): boolean =>
+    key !== 'driver' && others.every(({ properties }) => properties?.[key] !== undefined)
+  const part = ({ properties = {}, ...schema }: Node, take: (key: string) => boolean): Node => ({
+    ...schema,
+    properties: Object.fromEntries(Object.entries(properties).filter(([key]) => take(key))),
+  })
+  return [
+    'Every layer has:',
+    '',
+    ...keysOf('layers.NAME', part(first, isCommon), LEAST.layers.process),
+    ...drivers.flatMap(driver => {
+      const name = String(driver.properties?.driver?.const)
+      return [
+        '',
+        `With the driver \`${name}\` ([drivers.md](drivers.md)):`,
+        '',
+        ...keysOf(
+          'layers.NAME',
+          part(driver, key => !isCommon(key)),
+          LEAST.layers[name],
+        ),
+      ]
+    }),
+  ]
+}
+
 const CHECK = { name: 'it', tcp: '127.0.0.1:1' }
 /** What is set where one sets no more than has to be: the defaults, as they are after parsing. */
 const LEAST = {
-  layer: layerSchema.parse({ driver: 'process', command: ['it'], checks: [CHECK] }),
+  layers: Object.fromEntries(
+    [
+      { driver: 'process', command: ['it'] },
+      { driver: 'service', unit: 'it.service' },
+      { driver: 'exec', switch: 'it' },
+      { driver: 'agent' },
+    ].map(least => [least.driver, layerSchema.parse({ ...least, checks: [CHECK] })]),
+  ),
   service: servicesSchema.parse({ it: { port: 1, checks: [CHECK] } }).it,
 }
 
@@ -114,6 +154,8 @@ interface Node {
   readonly required?: readonly string[]
   readonly items?: Node
   readonly additionalProperties?: Node | boolean
+  readonly oneOf?: readonly Node[]
+  readonly anyOf?: readonly Node[]
 }
 
 /** What the keys of layers and services mean. A list's keys stand behind `[]`. */
@@ -123,6 +165,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   env: "added to the daemon's own environment",
   'hooks.ready': 'shell, in the current slot: exit 0 yes, 75 busy, ask again later; otherwise no',
   'hooks.drain': 'shell, in the current slot, before the program is stopped',
+  'hooks.undrain': 'shell, in the current slot: back in service after all; without it what runs is started afresh',
   'hooks.timeout': 'how long each hook may take',
   'checks[].name': 'its name in health and log',
   'checks[].http': 'URL: passes on a 2xx or 3xx answer',
@@ -136,6 +179,16 @@ const MEANINGS: Readonly<Record<string, string>> = {
   'drift.every': 'how often the slot is compared with its image',
   'drift.ignore': 'paths in the slot that the program may write to',
   maxAge: 'after so long the slot is replaced by its image afresh',
+  program: 'fleetd within the slot',
+  patience: "how long a new fleetd has to prove itself before the launcher goes back, on top of the plan's `deadline`",
+  prepare: 'shell, in the new slot while the host is still in service',
+  switch: 'shell, in the slot that is to be current, under a permit and drained; may be run again',
+  undo: 'the same on the way back; without it `switch` goes back too',
+  health: 'shell, in the current slot, every second: passes on exit 0',
+  unit: 'the systemd unit that runs the program in the slot',
+  scope: 'of which manager the unit is',
+  link: 'leads to the current slot; `current` in DATA_DIR/layers/NAME when it is left out',
+  timeout: 'how long systemd may take to start or stop it',
   stopTimeout: 'how long the program has after SIGTERM before SIGKILL',
   port: 'where it is offered',
   protocol: 'how it is spoken to',
@@ -173,7 +226,8 @@ function keysOf(prefix: string, schema: unknown, least: unknown): string[] {
 /** What each value of a record looks like. */
 const memberOf = (schema: unknown): unknown => (schema as Node).additionalProperties
 
-function kindOf({ type, const: only, enum: values, minimum, maximum, items }: Node): string {
+function kindOf({ type, const: only, enum: values, minimum, maximum, items, anyOf }: Node): string {
+  if (anyOf?.some(({ properties }) => properties?.run !== undefined)) return 'text, or `run` and `timeout`'
   if (only !== undefined) return code(String(only))
   if (values !== undefined) return values.map(value => code(String(value))).join(', ')
   if (type === 'integer' || type === 'number') return `${minimum ?? ''} to ${maximum ?? ''}`
