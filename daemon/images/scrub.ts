@@ -81,7 +81,7 @@ export function createScrub(init: ScrubInit): Scrub {
         folders += 1
         continue
       }
-      left -= sizes.get(chunk) ?? 0
+      left -= sizes.get(chunk)?.length ?? 0
       if (stopping.signal.aborted) return
       try {
         if ((await store.get(chunk)) !== undefined) read += 1

@@ -11,9 +11,9 @@ import {
   sha256,
   toFleetError,
 } from '../../protocol/index.ts'
-import { type VerifiedChunk, verifyChunk } from './chunk-files.ts'
 import type { Hold, ImageStore } from './store.ts'
 import { tarOf } from './tar.ts'
+import { type VerifiedChunk, verifyChunk } from './verified.ts'
 
 export interface BuildRequest {
   /** A directory for kind `tree`, a file for kind `file`. */

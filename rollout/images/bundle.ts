@@ -14,7 +14,7 @@ import {
   openIndex,
   openManifest,
 } from '../../protocol/index.ts'
-import { type VerifiedChunk, verifyChunk } from './chunk-files.ts'
+import { type VerifiedChunk, verifyChunk } from './verified.ts'
 
 /**
  * A bundle: an image in one file, to be carried where no network leads. These 16 bytes, then frames of one letter, four bytes of length

@@ -12,8 +12,8 @@ export interface StoreState {
     readonly index: readonly ChunkRef[]
     readonly usedAt: Millis
   }[]
-  /** The chunks that are on this disk, and their sizes. */
-  readonly chunks: ReadonlyMap<Digest, number>
+  /** The chunks that are on this disk. */
+  readonly chunks: ReadonlyMap<Digest, { readonly length: number }>
   /** Images that stay, with every chunk of them: running, previous, pinned, staged, on their way. */
   readonly roots: { has(image: Digest): boolean }
   /** Chunks of what is being made, which no image names yet. */
@@ -56,13 +56,13 @@ export function decideCollection(state: StoreState, { room = 0, all = false }: C
   let bytes = 0
   let used = 0
   const take = (chunk: Digest): void => {
-    const size = chunks.get(chunk)
+    const size = chunks.get(chunk)?.length
     if (size === undefined || gone.has(chunk) || held.has(chunk)) return
     gone.add(chunk)
     bytes += size
   }
-  for (const [chunk, size] of chunks) {
-    used += size
+  for (const [chunk, { length }] of chunks) {
+    used += length
     if (!references.has(chunk)) take(chunk)
   }
 

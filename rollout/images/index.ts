@@ -10,7 +10,7 @@ export {
   readBundle,
 } from './bundle.ts'
 export { openBundleFile } from './bundle-file.ts'
-export { type VerifiedChunk, verifyChunk } from './chunk-files.ts'
+export { HEADROOM } from './chunks.ts'
 export { type Collection, type CollectOptions, decideCollection, RECENT, type StoreState } from './collect.ts'
 export { type Difference, type Drift, driftOf } from './drift.ts'
 export { addOciImage, type Blob, type Span, spansOf, unpackLayout } from './oci.ts'
@@ -19,3 +19,4 @@ export { type Amount, createSpace, type Space, type SpaceInit, type SpaceLimits,
 export { type Hold, type ImageStore, type Metadata, openStore, type StoredImage } from './store.ts'
 export { tarOf } from './tar.ts'
 export { unpackFile, unpackTree } from './unpack.ts'
+export { type VerifiedChunk, verifyChunk } from './verified.ts'

@@ -7,7 +7,7 @@ import type { ImageStore } from './store.ts'
 export type Amount = { readonly share: number } | { readonly bytes: number }
 
 export interface SpaceLimits {
-  /** What all chunks together may take. */
+  /** What all chunks together may take, with what removed ones have left behind. */
   readonly quota: Amount
   /** What the file system has to be left with. */
   readonly minFree: Amount
@@ -60,7 +60,7 @@ export function createSpace(init: SpaceInit): Space {
   const use = async (): Promise<SpaceUse> => {
     const { size, free } = await disk()
     const { quota, minFree } = init.limits()
-    return { used: store.bytes(), quota: inBytes(quota, size), free, minFree: inBytes(minFree, size) }
+    return { used: store.bytes() + store.waste(), quota: inBytes(quota, size), free, minFree: inBytes(minFree, size) }
   }
   const fits = ({ used, quota, free, minFree }: SpaceUse, room: number): boolean =>
     used + room <= quota && free - room >= minFree
@@ -70,7 +70,8 @@ export function createSpace(init: SpaceInit): Space {
     const roots = init.roots()
     if (roots === undefined) return { images: [], chunks: [], bytes: 0 }
     // Nothing is awaited between the decision and its taking effect: what begins to be used later finds it gone, and fetches it.
-    const collection = decideCollection({ ...store.state(), roots, quota, free, minFree, now: now() }, options)
+    const limits = { quota: quota - store.waste(), free, minFree }
+    const collection = decideCollection({ ...store.state(), roots, ...limits, now: now() }, options)
     if (dryRun) return collection
     await store.remove(collection)
     measured = undefined
@@ -92,6 +93,10 @@ export function createSpace(init: SpaceInit): Space {
       written += bytes
     }
     try {
+      if (!fits(await use(), reserved) && store.waste() > 0) {
+        await store.reclaim()
+        measured = undefined
+      }
       if (!fits(await use(), reserved)) {
         await collect({ room: reserved })
         const state = await use()

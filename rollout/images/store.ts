@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import {
   type ChunkRef,
   type Digest,
@@ -8,8 +7,10 @@ import {
   openIndex,
   openManifest,
 } from '../../protocol/index.ts'
-import { openChunkFiles, type VerifiedChunk } from './chunk-files.ts'
+import { openChunks } from './chunks.ts'
 import type { Collection, StoreState } from './collect.ts'
+import type { Disk } from './packs/disk.ts'
+import type { VerifiedChunk } from './verified.ts'
 
 /** An image whose manifest, endorsement and index are here; its chunks may be yet to come. */
 export interface StoredImage {
@@ -35,13 +36,18 @@ export interface Hold {
   release(): void
 }
 
-/** Chunks in files, named by their digest; everything else in the metadata. What `put` has acknowledged is on disk, whole. */
+/** Chunks in packs, named by their digest; everything else in the metadata. What `put` has acknowledged is on disk, whole. */
 export interface ImageStore {
   has(chunk: Digest): boolean
-  /** Idempotent. Throws `no-space` when the disk is full, or the guard lets nothing more in. */
+  /** Idempotent. The bytes have to stay as they are until it resolves. Throws `no-space` when the disk is full, or the guard lets nothing more in. */
   put(chunk: VerifiedChunk): Promise<void>
-  /** Undefined when it is not here. Throws `corrupt` when the disk gives other bytes back; the file is gone then. */
+  /** Undefined when it is not here. Throws `corrupt` when the disk gives other bytes back; it is not here any more then. */
   get(chunk: Digest): Promise<VerifiedChunk | undefined>
+  /**
+   * As `get`, for whoever compares it with the digest anyway: here against rot with a checksum alone. In `into` where that is large
+   * enough: HEADROOM bytes that may be overwritten, and the chunk behind them.
+   */
+  read(chunk: Digest, into?: Buffer): Promise<Uint8Array | undefined>
   /** Makes an image known. The manifest's bytes must have this digest, and the index must be the manifest's. */
   addImage(digest: Digest, manifest: Uint8Array, index: Uint8Array): Promise<StoredImage>
   endorse(digest: Digest, endorsement: Uint8Array): Promise<void>
@@ -53,8 +59,12 @@ export interface ImageStore {
   hold(): Hold
   /** The image is of use just now: others go first. */
   use(digest: Digest): void
-  /** Bytes that the chunks take on the disk. */
+  /** Bytes of all chunks. */
   bytes(): number
+  /** Bytes on the disk that removed chunks have left behind; `remove` leaves no more than a third of what is needed. */
+  waste(): number
+  /** Gives nearly all of them back. */
+  reclaim(): Promise<void>
   /** What a collection is decided from, as far as the store knows it. */
   state(): Pick<StoreState, 'images' | 'chunks' | 'held'>
   /**
@@ -64,6 +74,8 @@ export interface ImageStore {
   remove(going: Pick<Collection, 'images' | 'chunks'>): Promise<void>
   /** Asked before each write of so many bytes; rejects to refuse it. What it gives is called once they are written, or not. One guard: the latest. */
   guard(allow: Guard): void
+  /** Waits for what is being written. Nothing may be asked of it any more. */
+  close(): Promise<void>
 }
 
 export type Guard = (bytes: number) => Promise<() => void>
@@ -72,6 +84,8 @@ export interface StoreOptions {
   /** Fires when a chunk was found damaged; it has been removed. */
   readonly onDamaged?: (chunk: Digest) => void
   readonly now?: () => Millis
+  /** Where packs are, in place of a folder of the directory. */
+  readonly disk?: Disk
 }
 
 /** What the metadata has of an image: it is known while its manifest is there, and `used` is written first and removed last. */
@@ -80,7 +94,7 @@ const PARTS = ['manifest', 'index', 'endorsement', 'used'] as const
 export async function openStore(
   directory: string,
   metadata: Metadata,
-  { onDamaged = () => undefined, now = () => Date.now() as Millis }: StoreOptions = {},
+  { onDamaged = () => undefined, now = () => Date.now() as Millis, disk }: StoreOptions = {},
 ): Promise<ImageStore> {
   const images = new Map<Digest, StoredImage>()
   const usedAt = new Map<Digest, Millis>()
@@ -104,10 +118,13 @@ export async function openStore(
     // What is left of an image whose removal a crash cut short.
     else for (const part of PARTS) await metadata.del(`${part}/${name}`)
   }
-  const lengths = new Map<Digest, number>()
-  for (const { index } of images.values()) for (const ref of index) lengths.set(ref.digest, ref.length)
-  const files = await openChunkFiles(join(directory, 'chunks'), chunk => lengths.get(chunk))
-  lengths.clear()
+  const refs = new Map<Digest, ChunkRef>()
+  for (const { index } of images.values()) for (const ref of index) refs.set(ref.digest, ref)
+  const chunks = await openChunks(directory, chunk => refs.get(chunk), {
+    onDamaged,
+    ...(disk === undefined ? {} : { disk }),
+  })
+  refs.clear()
 
   const use = (digest: Digest): void => {
     const at = now()
@@ -121,20 +138,14 @@ export async function openStore(
   }
 
   return {
-    has: chunk => files.sizes.has(chunk),
+    has: chunk => chunks.all.has(chunk),
     async put(chunk) {
-      if (files.sizes.has(chunk.digest)) return
+      if (chunks.all.has(chunk.digest)) return
       const done = await allow(chunk.bytes.byteLength)
-      await files.put(chunk).finally(done)
+      await chunks.put(chunk).finally(done)
     },
-    async get(chunk) {
-      try {
-        return await files.get(chunk)
-      } catch (error) {
-        if (error instanceof FleetError && error.code === 'corrupt') onDamaged(chunk)
-        throw error
-      }
-    },
+    get: chunks.get,
+    read: chunks.read,
     async addImage(digest, manifestBytes, indexBytes) {
       const known = images.get(digest)
       if (known !== undefined) return known
@@ -164,26 +175,29 @@ export async function openStore(
     use: digest => {
       if (images.has(digest)) use(digest)
     },
-    bytes: files.bytes,
+    bytes: chunks.bytes,
+    waste: chunks.waste,
+    reclaim: chunks.reclaim,
     state: () => ({
       images: [...images.values()].map(({ digest, index }) => ({
         digest,
         index,
         usedAt: usedAt.get(digest) ?? (0 as Millis),
       })),
-      chunks: files.sizes,
+      chunks: chunks.all,
       held: { has: isHeld },
     }),
-    async remove({ images: going, chunks }) {
+    async remove({ images: going, chunks: gone }) {
       for (const digest of going) {
         images.delete(digest)
         usedAt.delete(digest)
       }
       const parts = going.flatMap(digest => PARTS.map(part => `${part}/${digest}`))
-      await files.remove(chunks, Promise.all(parts.map(name => metadata.del(name))))
+      await chunks.remove(gone, Promise.all(parts.map(name => metadata.del(name))))
     },
     guard(next) {
       allow = next
     },
+    close: chunks.close,
   }
 }

@@ -21,6 +21,7 @@ import {
   sign,
 } from '../../protocol/index.ts'
 import { type Daemon, FLEETCTL, FLEETD, type Sandbox, sandbox } from '../support/daemons.ts'
+import { rotChunk } from '../support/store.ts'
 import { eventually } from '../support/wait.ts'
 
 // What an operator, a disk or a stranger can get wrong: each is told in one sentence, with the exit code for it, and nothing is lost.
@@ -179,16 +180,10 @@ test('a chunk that was changed on the disk is found by verify, and named', async
   const file = join(box.dir, 'app.bin')
   writeFileSync(file, Buffer.alloc(300_000, 'some content '))
   const { digest } = await daemon.json<{ digest: string }>('image', 'build', file, '--name', 'app', '--version', '1')
-  const chunks = join(daemon.dir, 'chunks')
-  const victim = readdirSync(chunks, { recursive: true, encoding: 'utf8' }).find(name => /[0-9a-f]{64}$/.test(name))!
-  const path = join(chunks, victim)
-  execFileSync('chmod', ['u+w', path])
-  const content = readFileSync(path)
-  content[0]! ^= 1
-  writeFileSync(path, content)
+  const victim = rotChunk(daemon.dir)
   const verified = await daemon.ctl('image', 'verify', digest)
   expect(verified.code).toBe(1)
-  expect(verified.stdout + verified.stderr).toContain(victim.split('/').at(-1)!.slice(0, 12))
+  expect(verified.stdout + verified.stderr).toContain(victim.slice(0, 12))
 })
 
 test('a peer that sends garbage instead of a handshake is cut off, and the daemon goes on', async () => {

@@ -1,10 +1,9 @@
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createScrub, type Scrub } from '../../../daemon/images/scrub.ts'
 import { type Digest, FleetError } from '../../../protocol/index.ts'
 import { type ImageStore, openStore, type StoredImage, type VerifiedChunk } from '../../../rollout/index.ts'
 import { imageOf, isWhole, memoryMetadata, noise, type Scratch, scratch } from '../../rollout/images/support.ts'
+import { rotChunk } from '../../support/store.ts'
 import { quiet } from '../network/support.ts'
 
 const KIB = 1024
@@ -46,11 +45,9 @@ afterEach(async () => {
 })
 
 /** Flips a bit of a chunk on the disk, behind the store's back. */
-async function rot(at: number): Promise<Digest> {
+function rot(at: number): Digest {
   const chunk = image.index[at]!.digest
-  const bytes = Uint8Array.from((await store.get(chunk))!.bytes)
-  bytes[7]! ^= 4
-  await writeFile(join(box.dir, 'chunks', chunk.slice(0, 2), chunk), bytes)
+  rotChunk(box.dir, chunk)
   return chunk
 }
 /** A whole pass over the disk. */
@@ -70,7 +67,7 @@ test('a pass reads every chunk, a bounded part at a time, and finds nothing wher
 })
 
 test('a bit that flipped is found, and exactly that chunk comes from a peer', async () => {
-  await rot(3)
+  rot(3)
   await pass()
   expect(asked).toEqual([[3]])
   expect(scrub.stats()).toMatchObject({ damaged: 1, mended: 1, lacking: 0 })
@@ -78,7 +75,7 @@ test('a bit that flipped is found, and exactly that chunk comes from a peer', as
 })
 
 test('where no peer has it, it is told and not offered, and mended once one has', async () => {
-  const chunk = await rot(5)
+  const chunk = rot(5)
   const kept = peer.get(chunk)!
   peer.delete(chunk)
   await pass()
@@ -91,12 +88,13 @@ test('where no peer has it, it is told and not offered, and mended once one has'
 })
 
 test('damage that somebody else stumbled on is mended too, and of an image that went nothing is asked', async () => {
-  const chunk = await rot(2)
+  const chunk = rot(2)
   await expect(store.get(chunk)).rejects.toMatchObject({ code: 'corrupt' })
   expect(scrub.stats()).toMatchObject({ damaged: 1, lacking: 1 })
   await scrub.next()
   expect(scrub.stats()).toMatchObject({ mended: 1, lacking: 0 })
-  const other = await rot(4)
+  await store.reclaim() // the pack with the damaged one has been written anew
+  const other = rot(4)
   await expect(store.get(other)).rejects.toMatchObject({ code: 'corrupt' })
   await store.remove({ images: [image.digest], chunks: [] })
   asked.length = 0

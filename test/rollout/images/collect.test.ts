@@ -32,7 +32,9 @@ const states = fc
         index: chunks.map(each => ({ digest: chunk(each), length: sizes[each % sizes.length]! })),
         usedAt: (NOW - age) as Millis,
       })),
-      chunks: new Map(sizes.map((size, at) => [chunk(at), size] as const).filter(([digest]) => !gone.has(digest))),
+      chunks: new Map(
+        sizes.map((length, at) => [chunk(at), { length }] as const).filter(([digest]) => !gone.has(digest)),
+      ),
       roots: new Set(roots.map(image)),
       held: new Set(held.map(chunk)),
       now: NOW,
@@ -55,7 +57,7 @@ test('a collection takes neither a root, nor a chunk of an image that stays, nor
         expect(state.held.has(chunk)).toBe(false)
         expect(state.chunks.has(chunk)).toBe(true)
       }
-      expect(bytes).toBe(chunks.reduce((sum, chunk) => sum + state.chunks.get(chunk)!, 0))
+      expect(bytes).toBe(chunks.reduce((sum, chunk) => sum + state.chunks.get(chunk)!.length, 0))
       expect(gone.size).toBe(chunks.length)
     }),
     { numRuns: 2_000 },
@@ -73,7 +75,7 @@ test('what a collection leaves is enough, or there is nothing left that may go; 
         chunks: new Map([...state.chunks].filter(([chunk]) => !gone.has(chunk))),
         free: state.free + bytes,
       }
-      const used = [...after.chunks.values()].reduce((sum, size) => sum + size, 0)
+      const used = [...after.chunks.values()].reduce((sum, { length }) => sum + length, 0)
       const fits = used + wanted.room <= state.quota && after.free - wanted.room >= state.minFree
       const every = decideCollection(after, { all: true, room: wanted.room })
       const recent = new Set(after.images.filter(({ usedAt }) => usedAt + 60_000 > NOW).map(({ digest }) => digest))
@@ -108,7 +110,7 @@ const imageOf = (name: string, hoursAgo: number, ...chunks: string[]) => ({
   index: chunks.map(chunk => ({ digest: digestOf(chunk), length: 100 })),
   usedAt: (NOW - hoursAgo * HOUR) as Millis,
 })
-const of100 = (...chunks: string[]) => new Map(chunks.map(chunk => [digestOf(chunk), 100]))
+const of100 = (...chunks: string[]) => new Map(chunks.map(chunk => [digestOf(chunk), { length: 100 }]))
 
 test('those used longest ago go first, and no more of them than there is need for', () => {
   const images = [imageOf('new', 1, 'a'), imageOf('old', 9, 'b'), imageOf('older', 10, 'c')]

@@ -5,12 +5,14 @@ import { type Digest, FleetError, millis, sha256 } from '../../../protocol/index
 import {
   createSpace,
   decideCollection,
+  HEADROOM,
   type ImageStore,
   openStore,
   type SpaceInit,
   type VerifiedChunk,
   verifyChunk,
 } from '../../../rollout/index.ts'
+import { rotChunk } from '../../support/store.ts'
 import { imageOf, isWhole, memoryMetadata, noise, type Scratch, scratch } from './support.ts'
 
 const KIB = 1024
@@ -21,8 +23,6 @@ beforeEach(async () => {
 afterEach(() => box.close())
 
 const chunkOf = (bytes: Uint8Array): VerifiedChunk => verifyChunk(sha256(bytes), bytes)!
-const pathOf = (directory: string, chunk: Digest): string => join(directory, 'chunks', chunk.slice(0, 2), chunk)
-
 function spaceOf(store: ImageStore, change: Partial<SpaceInit> = {}) {
   const collected: number[] = []
   const space = createSpace({
@@ -165,21 +165,24 @@ test('a crash after any step of a collection leaves every image that stays whole
   const limits = { quota: 0, free: 0, minFree: 0, now: millis(Date.now() + 3_600_000) }
   const collection = decideCollection({ ...store.state(), roots: new Set([stays.digest]), ...limits }, { all: true })
   expect(collection.images).toHaveLength(3)
-  // What the disk is told to do, in order: the metadata first, then the files.
+  // What the disk is told to do, in order: the metadata first, then the packs, which test/rollout/images/packs.test.ts looks at more closely.
   const before = new Map(metadata.values)
-  await cp(join(box.dir, 'chunks'), join(box.dir, 'saved/chunks'), { recursive: true })
+  await cp(join(box.dir, 'packs'), join(box.dir, 'saved/packs'), { recursive: true })
   await store.remove(collection)
   const steps: ((values: Map<string, Uint8Array>, directory: string) => Promise<void>)[] = [
     ...metadata.removed.map(name => async (values: Map<string, Uint8Array>) => void values.delete(name)),
-    ...collection.chunks.map(
-      chunk => async (_: Map<string, Uint8Array>, directory: string) => rm(pathOf(directory, chunk)),
-    ),
+    (_, directory) => cp(join(box.dir, 'packs'), join(directory, 'packs'), { recursive: true }),
+    async (_, directory) => {
+      const kept = new Set(await readdir(join(box.dir, 'packs')))
+      for (const name of await readdir(join(directory, 'packs')))
+        if (!kept.has(name)) await rm(join(directory, 'packs', name))
+    },
   ]
-  expect(steps.length).toBeGreaterThan(15)
+  expect(steps.length).toBeGreaterThan(10)
   for (let crash = 0; crash <= steps.length; crash++) {
     const directory = join(box.dir, `crash-${crash}`)
     await mkdir(directory)
-    await cp(join(box.dir, 'saved/chunks'), join(directory, 'chunks'), { recursive: true })
+    await cp(join(box.dir, 'saved/packs'), join(directory, 'packs'), { recursive: true })
     const values = new Map(before)
     for (const step of steps.slice(0, crash)) await step(values, directory)
     const reopened = await openStore(directory, memoryMetadata(values))
@@ -198,11 +201,61 @@ test('a damaged chunk is told of, taken off the disk, and can be put again', asy
   const store = await openStore(box.dir, memoryMetadata(), { onDamaged: chunk => void damaged.push(chunk) })
   const chunk = chunkOf(noise(30 * KIB, 1))
   await store.put(chunk)
-  await writeFile(pathOf(box.dir, chunk.digest), noise(30 * KIB, 2))
+  rotChunk(box.dir, chunk.digest)
   await expect(store.get(chunk.digest)).rejects.toMatchObject({ code: 'corrupt' })
   expect(damaged).toEqual([chunk.digest])
-  expect(await readdir(join(box.dir, 'chunks', chunk.digest.slice(0, 2)))).toEqual([])
   expect(store.bytes()).toBe(0)
   await store.put(chunk)
   expect((await store.get(chunk.digest))?.bytes).toEqual(chunk.bytes)
+  await store.close()
+  const again = await openStore(box.dir, memoryMetadata())
+  expect((await again.get(chunk.digest))?.bytes).toEqual(chunk.bytes)
+})
+
+test('what a peer is to compare itself is read with a checksum alone, and what is rotten is not given away', async () => {
+  const damaged: Digest[] = []
+  const store = await openStore(box.dir, memoryMetadata(), { onDamaged: chunk => void damaged.push(chunk) })
+  const [good, bad] = [chunkOf(noise(30 * KIB, 1)), chunkOf(noise(40 * KIB, 2))]
+  await Promise.all([store.put(good), store.put(bad)])
+  const into = Buffer.alloc(HEADROOM + 64 * KIB)
+  const read = await store.read(good.digest, into)
+  expect(Buffer.from(read!)).toEqual(good.bytes)
+  expect([read!.buffer, read!.byteOffset]).toEqual([into.buffer, into.byteOffset + HEADROOM])
+  rotChunk(box.dir, bad.digest)
+  await expect(store.read(bad.digest, into)).rejects.toMatchObject({ code: 'corrupt' })
+  expect(damaged).toEqual([bad.digest])
+  expect(store.has(bad.digest)).toBe(false)
+  expect(await store.read(bad.digest)).toBeUndefined()
+})
+
+test('the chunks of a version that kept a file for each are read, counted, mended and collected where they are', async () => {
+  const [kept, rotten, gone] = [1, 2, 3].map(seed => chunkOf(noise(30 * KIB, seed))) as [
+    VerifiedChunk,
+    VerifiedChunk,
+    VerifiedChunk,
+  ]
+  for (const { digest, bytes } of [kept, rotten, gone]) {
+    await mkdir(join(box.dir, 'chunks', digest.slice(0, 2)), { recursive: true })
+    await writeFile(join(box.dir, 'chunks', digest.slice(0, 2), digest), bytes)
+  }
+  await writeFile(join(box.dir, 'chunks', kept.digest.slice(0, 2), '.7.new'), 'cut short')
+  const damaged: Digest[] = []
+  const store = await openStore(box.dir, memoryMetadata(), { onDamaged: chunk => void damaged.push(chunk) })
+  expect(store.bytes()).toBe(90 * KIB)
+  expect((await store.get(kept.digest))?.bytes).toEqual(kept.bytes)
+  expect(Buffer.from((await store.read(kept.digest))!)).toEqual(kept.bytes)
+  await writeFile(join(box.dir, 'chunks', rotten.digest.slice(0, 2), rotten.digest), noise(30 * KIB, 9))
+  await expect(store.read(rotten.digest)).rejects.toMatchObject({ code: 'corrupt' })
+  expect(damaged).toEqual([rotten.digest])
+  await store.put(rotten)
+  await store.put(kept)
+  await store.remove({ images: [], chunks: [gone.digest] })
+  await store.close()
+  const left = (await readdir(join(box.dir, 'chunks'), { recursive: true })).filter(name => name.length > 2)
+  expect(left).toEqual([join(kept.digest.slice(0, 2), kept.digest)])
+  const again = await openStore(box.dir, memoryMetadata())
+  expect(again.bytes()).toBe(60 * KIB)
+  await again.remove({ images: [], chunks: [kept.digest] })
+  await openStore(box.dir, memoryMetadata())
+  expect(await readdir(box.dir)).toEqual(['packs'])
 })
