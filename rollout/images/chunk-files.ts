@@ -8,7 +8,7 @@ const REMOVERS = 16
 
 /**
  * Chunks in files named by their digest, `chunks/ab/<hex>`, as versions before packs kept them. They are read where they are, and removed;
- * none is added (docs/decisions/0031).
+ * none is added (docs/decisions/0033).
  */
 export interface ChunkFiles {
   /** The chunks that are here, and their lengths in bytes. */
