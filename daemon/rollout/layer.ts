@@ -210,8 +210,12 @@ export function createLayer(init: LayerInit): Layer {
         })
       case 'undrain':
         return own(async () => {
-          await driver.undrain(signal)
-          return undefined
+          try {
+            await driver.undrain(signal)
+            return { type: 'undrained' }
+          } catch (error) {
+            return { type: 'undrain-failed', reason: toFleetError(error).message }
+          }
         })
       case 'reread':
         return own(async () => ({ type: 'reread', value: await ledger.read(signal) }))
@@ -299,10 +303,11 @@ export function createLayer(init: LayerInit): Layer {
     const permit = answer.value.permits.find(held => held.node === node)
     // What a refusal is measured against is committed too: a permit in it was granted to an earlier try, or an earlier life.
     if (permit !== undefined) {
-      if (permit.token !== notedToken)
-        note('permit-taken', `permit ${permit.token} of group ${answer.value.group} (${permit.kind})`, {
-          token: `${permit.token}`,
-        })
+      if (permit.token !== notedToken) {
+        const text = `permit ${permit.token} of group ${answer.value.group} (${permit.kind})`
+        log.info({ layer, token: permit.token, event: 'permit-taken' }, `layer ${layer}: ${text}`)
+        note('permit-taken', text, { token: `${permit.token}` })
+      }
       notedToken = permit.token
       return { type: 'granted', permit }
     }
@@ -341,6 +346,7 @@ export function createLayer(init: LayerInit): Layer {
   }
 
   const release = async (effect: Extract<ReplacementEffect, { type: 'release' }>): Promise<ReplacementInput> => {
+    const { token, outcome } = effect
     // Without the permit nothing may go back by itself any more.
     try {
       await driver.settle()
@@ -348,14 +354,14 @@ export function createLayer(init: LayerInit): Layer {
       return { type: 'not-released', gone: false, reason: toFleetError(error).message }
     }
     // Said before the ledger knows: whoever gets the place that becomes free is down only after this one is not.
-    if (said !== effect.token)
+    if (said !== token)
       log.info(
-        { layer, token: effect.token, outcome: effect.outcome, event: 'disrupt-end' },
-        `layer ${layer}: in service again, permit ${effect.token} goes back: ${effect.reason}`,
+        { layer, token: token, outcome, event: 'disrupt-end' },
+        `layer ${layer}: in service again, permit ${token} goes back: ${effect.reason}`,
       )
-    said = effect.token
+    said = token
     const answer = await ledger.propose(
-      { type: 'release', node, token: effect.token, outcome: effect.outcome, reason: effect.reason, now: now() },
+      { type: 'release', node, token, outcome, reason: effect.reason, now: now() },
       signal,
     )
     if (answer.type === 'no-quorum') return { type: 'not-released', gone: false, reason: answer.reason }
@@ -364,9 +370,8 @@ export function createLayer(init: LayerInit): Layer {
     if (gone) {
       if (effect.outcome === 'ok')
         note('healthy', `${name(driver.current().digest ?? null)} is healthy, and peers confirm it`)
-      note('permit-returned', `permit ${effect.token} is given back (${effect.outcome}): ${effect.reason}`, {
-        outcome: effect.outcome,
-      })
+      log.info({ layer, token, outcome, event: 'permit-returned' }, `layer ${layer}: permit ${token} is given back`)
+      note('permit-returned', `permit ${token} is given back (${outcome}): ${effect.reason}`, { outcome })
     }
     if (answer.type === 'refused') return { type: 'not-released', gone, reason: answer.refusal.reason }
     observed = { value: answer.value, plan: observed?.plan }

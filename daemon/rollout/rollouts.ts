@@ -215,7 +215,10 @@ export function createRollouts(init: RolloutsInit): Rollouts {
         { detail: { generation: value.generation } },
       )
     }
-    return settle(await groups.propose(group, actionOf(order, now()), signal), `${verb} of generation ${generation}`)
+    return settle(
+      await groups.propose(group, actionOf(order, value, now()), signal),
+      `${verb} of generation ${generation}`,
+    )
   }
 
   return {
@@ -312,9 +315,9 @@ export async function askForConfirmation(
   }
 }
 
-function actionOf(order: Statement<Order>, now: Millis): Action {
+function actionOf(order: Statement<Order>, { generation, wave }: LedgerValue, now: Millis): Action {
   const { verb, reason, node } = order.body
-  if (verb !== 'write-off') return { type: verb, reason, now }
+  if (verb !== 'write-off') return { type: verb, reason, now, meant: { generation, wave } }
   if (node === undefined) throw new FleetError('bad-input', 'a write-off names its node')
   return { type: 'write-off', node, reason, now }
 }

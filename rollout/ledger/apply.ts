@@ -53,8 +53,19 @@ const refuse = (refused: Refusal['refused'], reason: string): Refusal => ({ refu
  */
 export function apply(value: LedgerValue, action: Action, plan: Plan | undefined): LedgerValue | Refusal {
   if (value.successors !== null) return refuse('closed', `epoch ${value.epoch} of this ledger is closed`)
-  const result = transition(value, action, plan)
+  const result = overtaken(value, action) ?? transition(value, action, plan)
   return isRefusal(result) ? result : { ...result, version: value.version + 1 }
+}
+
+/** An order that took effect before, or came too late: whoever proposed it may not know. */
+function overtaken({ generation, wave, phase }: LedgerValue, action: Action): Refusal | undefined {
+  if (!('meant' in action) || action.meant === undefined) return undefined
+  const { meant } = action
+  if (meant.generation !== generation)
+    return refuse('stale', `it is for generation ${meant.generation}, and generation ${generation} is the newest`)
+  if (action.type === 'promote' && (wave > meant.wave || phase === 'done'))
+    return refuse('unchanged', `wave ${meant.wave + 1} of generation ${generation} is over`)
+  return undefined
 }
 
 function transition(value: LedgerValue, action: Action, plan: Plan | undefined): LedgerValue | Refusal {
@@ -310,7 +321,10 @@ function pause(value: LedgerValue, reason: string, now: Millis): LedgerValue | R
 
 function resume(value: LedgerValue, reason: string, now: Millis, plan: Plan | undefined): LedgerValue | Refusal {
   if (value.phase !== 'paused' || value.resumeTo === null)
-    return refuse('phase', `generation ${value.generation} is ${value.phase}, not paused`)
+    return refuse(
+      isOver(value.phase) ? 'phase' : 'unchanged',
+      `generation ${value.generation} is ${value.phase}, not paused`,
+    )
   if (plan !== undefined && isForward(value.resumeTo) && hasFailed(value, plan))
     return refuse('denied', limitReached(plan))
   const resumed: LedgerValue = { ...value, phase: value.resumeTo, resumeTo: null, reason, progressAt: now }
@@ -334,7 +348,11 @@ function promote(value: LedgerValue, reason: string, now: Millis, plan: Plan | u
 }
 
 function abort(value: LedgerValue, reason: string, now: Millis): LedgerValue | Refusal {
-  if (isOver(value.phase)) return refuse('phase', `generation ${value.generation} is ${value.phase} already`)
+  if (isOver(value.phase))
+    return refuse(
+      value.phase === 'aborted' ? 'unchanged' : 'phase',
+      `generation ${value.generation} is ${value.phase} already`,
+    )
   return { ...value, phase: 'aborted', resumeTo: null, reason, progressAt: now }
 }
 

@@ -107,7 +107,8 @@ const valueSchema: z.ZodType<LedgerValue> = z.object({
 })
 
 const reason = { reason: text, now: time }
-const ordered = <T extends string>(type: T) => z.object({ type: z.literal(type), ...reason })
+const meant = z.object({ generation: count, wave: count }).optional()
+const ordered = <T extends string>(type: T) => z.object({ type: z.literal(type), ...reason, meant })
 const actionSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('start'), plan: z.custom<Uint8Array>(value => value instanceof Uint8Array), now: time }),
   z.object({
@@ -129,7 +130,7 @@ const actionSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('already'), node, generation: count, image: digest, now: time }),
   z.object({ type: z.literal('unwell'), node, generation: count, ...reason }),
   z.object({ type: z.literal('soaked'), now: time }),
-  ordered('stall'),
+  z.object({ type: z.literal('stall'), ...reason }),
   ordered('pause'),
   ordered('resume'),
   ordered('promote'),

@@ -77,6 +77,16 @@ export interface LedgerValue {
   readonly progressAt: Millis
 }
 
+interface Ordered {
+  readonly reason: string
+  readonly now: Millis
+  /**
+   * What was under way when the operator said so. A proposal that nobody answered is made again, and may have been written before: it must not end
+   * the next generation, nor promote twice.
+   */
+  readonly meant?: { readonly generation: number; readonly wave: number } | undefined
+}
+
 /** Everything that may happen to a ledger. `apply` alone says what each one does. */
 export type Action =
   /** A new plan begins. Refused while another generation is active. */
@@ -124,11 +134,11 @@ export type Action =
   /** No grant or release for longer than the plan's progress deadline: anybody may pause the rollout. */
   | { readonly type: 'stall'; readonly reason: string; readonly now: Millis }
   /** An operator's word, its signature already checked. */
-  | { readonly type: 'pause'; readonly reason: string; readonly now: Millis }
-  | { readonly type: 'resume'; readonly reason: string; readonly now: Millis }
-  | { readonly type: 'promote'; readonly reason: string; readonly now: Millis }
-  | { readonly type: 'abort'; readonly reason: string; readonly now: Millis }
-  | { readonly type: 'undo'; readonly reason: string; readonly now: Millis }
+  | ({ readonly type: 'pause' } & Ordered)
+  | ({ readonly type: 'resume' } & Ordered)
+  | ({ readonly type: 'promote' } & Ordered)
+  | ({ readonly type: 'abort' } & Ordered)
+  | ({ readonly type: 'undo' } & Ordered)
   | { readonly type: 'write-off'; readonly node: NodeId; readonly reason: string; readonly now: Millis }
   /** Closes this epoch in favour of other voters. */
   | { readonly type: 'reconfigure'; readonly voters: readonly NodeId[] }

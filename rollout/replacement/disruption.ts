@@ -1,7 +1,7 @@
 import { type Millis, millis, windowsAt } from '../../protocol/index.ts'
 import { hasFailed } from '../ledger/stages.ts'
 import type { LedgerValue } from '../ledger/value.ts'
-import { release, unbind } from './release.ts'
+import { unbind } from './release.ts'
 import { backoff, held, type Self, say } from './state.ts'
 import type { ReplaceIntent } from './types.ts'
 
@@ -35,12 +35,17 @@ export function takeReread(m: Self, now: Millis, value: LedgerValue | null): voi
     return unbind(m, now)
   }
   const over = notAnyMore(m, now, intent, value)
-  if (over !== undefined) {
-    m.effects.push({ type: 'undrain' })
-    return release(m, intent, 'skipped', over)
-  }
+  if (over !== undefined) return putBack(m, intent, over)
   if (now - since > ACT_WITHIN) return reread(m, now, intent)
   flip(m, intent, millis(since + ACT_WITHIN))
+}
+
+/** Whoever gives back a permit is in service: putting back what was drained may take it down once more, and counts until it is done. */
+export function putBack(m: Self, intent: ReplaceIntent, reason: string): void {
+  m.failures = 0
+  m.stage = { at: 'undraining', intent, reason, again: null }
+  m.effects.push({ type: 'undrain' })
+  say(m, 'draining', `going back into service: ${reason}`)
 }
 
 /** Why what the permit was granted for is not to be done any more: a permit outlives the rollout that it is of, an open window and the plan's time. */
@@ -56,7 +61,7 @@ function notAnyMore(m: Self, now: Millis, intent: ReplaceIntent, value: LedgerVa
 }
 
 function flip(m: Self, intent: ReplaceIntent, actBy: Millis): void {
-  m.stage = { at: 'flipping', intent, again: null }
+  m.stage = { at: 'flipping', intent, before: m.health, again: null }
   m.health = { state: 'unknown', reason: 'no check has run since the flip' }
   m.effects.push({ type: 'flip', image: intent.to, actBy })
   say(m, 'starting', `starting the new image under permit ${intent.token}`)

@@ -1,8 +1,8 @@
 import { type Digest, type Millis, millis, type NodeId, type Random } from '../../protocol/index.ts'
 import { askReady, bind, consider, install, orient } from './approach.ts'
-import { drain, reread, takeReread } from './disruption.ts'
+import { drain, putBack, reread, takeReread } from './disruption.ts'
 import { takeHealth, tellUnwell } from './health.ts'
-import { beginRecovery, judge, revert, succeed, verify } from './proof.ts'
+import { beginRecovery, judge, recover, revert, succeed, verify } from './proof.ts'
 import { proposeRelease, release, unbind } from './release.ts'
 import { takeUp } from './resume.ts'
 import { ASK_AGAIN, backoff, rest, type Self, type Stage, say } from './state.ts'
@@ -192,8 +192,16 @@ function take(m: Self, now: Millis, input: Input): void {
         say(m, 'draining', `the drain hook is busy: ${input.reason}`)
         return
       }
-      m.effects.push({ type: 'undrain' })
-      return release(m, m.stage.intent, 'skipped', `the drain hook failed: ${input.reason}`)
+      return putBack(m, m.stage.intent, `the drain hook failed: ${input.reason}`)
+    case 'undrained':
+      if (m.stage.at !== 'undraining') return
+      m.stage = { ...m.stage, at: 'recovering', since: now, outcome: 'skipped' }
+      return recover(m, now)
+    case 'undrain-failed':
+      if (m.stage.at !== 'undraining') return
+      m.stage = { ...m.stage, again: backoff(m, now) }
+      say(m, 'draining', `cannot go back into service: ${input.reason}`)
+      return
     case 'reread':
       return m.stage.at === 'resuming' ? takeUp(m, now, m.stage.intent, input.value) : takeReread(m, now, input.value)
     case 'flipped':
@@ -207,6 +215,8 @@ function take(m: Self, now: Millis, input: Input): void {
       return
     case 'flip-failed':
       if (m.stage.at === 'flipping') {
+        // Not begun: the old image runs on as it was.
+        if (input.why === 'late' || input.why === 'busy') m.health = m.stage.before
         if (input.why === 'late') return reread(m, now, m.stage.intent)
         if (input.why === 'failed') m.flipFailures += 1
         if (input.why === 'refused' || m.flipFailures >= FLIP_ATTEMPTS) return revert(m, m.stage.intent, input.reason)

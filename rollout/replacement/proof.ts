@@ -55,15 +55,16 @@ export function revert(m: Self, intent: ReplaceIntent, failure: string): void {
   say(m, 'reverting', failure)
 }
 
-/** Flipped back: the permit goes back when the old image is healthy, at the latest after the deadline. */
+/** The permit goes back when the old image is healthy, at the latest after the deadline. */
 export function recover(m: Self, now: Millis): void {
   if (m.stage.at !== 'recovering') return
-  if (m.health.state === 'passing' || now - m.stage.since >= m.stage.intent.deadline)
-    release(m, m.stage.intent, 'rolledback', m.stage.intent.failure ?? 'it was flipped back')
+  const { intent, since, outcome, reason } = m.stage
+  if (m.health.state === 'passing' || now - since >= intent.deadline) release(m, intent, outcome, reason)
 }
 
 export function beginRecovery(m: Self, now: Millis, intent: ReplaceIntent): void {
-  m.stage = { at: 'recovering', intent, since: now }
-  say(m, 'reverting', `back on the image before: ${intent.failure ?? 'it was flipped back'}`)
+  const reason = intent.failure ?? 'it was flipped back'
+  m.stage = { at: 'recovering', intent, since: now, outcome: 'rolledback', reason }
+  say(m, 'reverting', `back on the image before: ${reason}`)
   recover(m, now)
 }

@@ -26,7 +26,6 @@ function resume(m: Self, now: Millis, intent: Intent, value: LedgerValue): void 
     return unbind(m, now)
   }
   if (intent.act === 'release') {
-    if (intent.outcome === 'skipped') m.effects.push({ type: 'undrain' })
     m.stage = { at: 'releasing', intent, again: null }
     return proposeRelease(m, intent)
   }

@@ -27,7 +27,13 @@ export type Stage =
   | { readonly at: 'binding'; readonly intent: ReplaceIntent }
   | { readonly at: 'draining'; readonly intent: ReplaceIntent; readonly again: Millis | null }
   | { readonly at: 'rereading'; readonly intent: ReplaceIntent; readonly since: Millis; readonly again: Millis | null }
-  | { readonly at: 'flipping'; readonly intent: ReplaceIntent; readonly again: Millis | null }
+  /** `before`: how it was with the old image, which is how it is when the flip is not begun. */
+  | {
+      readonly at: 'flipping'
+      readonly intent: ReplaceIntent
+      readonly before: Self['health']
+      readonly again: Millis | null
+    }
   | {
       readonly at: 'verifying'
       readonly intent: ReplaceIntent
@@ -36,7 +42,21 @@ export type Stage =
       readonly confirm: 'not-yet' | 'asked' | Millis
     }
   | { readonly at: 'reverting'; readonly intent: ReplaceIntent; readonly again: Millis | null }
-  | { readonly at: 'recovering'; readonly intent: ReplaceIntent; readonly since: Millis }
+  /** Back on the image before, or never gone from it: the permit goes back when the node is well. */
+  | {
+      readonly at: 'recovering'
+      readonly intent: ReplaceIntent
+      readonly since: Millis
+      readonly outcome: 'rolledback' | 'skipped'
+      readonly reason: string
+    }
+  /** It was drained and does not go down after all. */
+  | {
+      readonly at: 'undraining'
+      readonly intent: ReplaceIntent
+      readonly reason: string
+      readonly again: Millis | null
+    }
   | { readonly at: 'releasing'; readonly intent: ReleaseIntent; readonly again: Millis | null }
   /** After a restart with an intent on disk: the register says whether the permit is still ours. */
   | { readonly at: 'resuming'; readonly intent: Intent; readonly again: Millis | null }

@@ -37,6 +37,10 @@ export function due(m: Self, now: Millis): void {
       m.stage = { ...at, again: null }
       m.effects.push({ type: 'flip', image: at.intent.from!, actBy: null })
       return
+    case 'undraining':
+      m.stage = { ...at, again: null }
+      m.effects.push({ type: 'undrain' })
+      return
     case 'releasing':
       m.stage = { ...at, again: null }
       return proposeRelease(m, at.intent)

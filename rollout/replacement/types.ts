@@ -79,6 +79,9 @@ export type Input =
   /** The register holds a permit of this node that no layer knows of: granted right before an earlier life of its daemon ended. */
   | { readonly type: 'forgotten'; readonly permit: Permit }
   | { readonly type: 'drained'; readonly answer: 'ok' | 'busy' | 'failed'; readonly reason: string }
+  /** It is in service as before it was drained. */
+  | { readonly type: 'undrained' }
+  | { readonly type: 'undrain-failed'; readonly reason: string }
   /** What the register says of our permit, read by quorum. `value` null: no quorum. */
   | { readonly type: 'reread'; readonly value: LedgerValue | null }
   | { readonly type: 'flipped'; readonly image: Digest }
@@ -101,7 +104,7 @@ export type Effect =
   | { readonly type: 'persist-intent'; readonly intent: Intent | null }
   | { readonly type: 'drain'; readonly image: Digest }
   | { readonly type: 'reread' }
-  /** It was drained, or partly, and does not go down after all: put it back in service. */
+  /** It was drained, or partly, and does not go down after all: put it back in service, and say when it is. */
   | { readonly type: 'undrain' }
   /** Make the slot with this image current and run it. Not begun after `actBy`: then the answer is `flip-failed`. */
   | { readonly type: 'flip'; readonly image: Digest; readonly actBy: Millis | null }

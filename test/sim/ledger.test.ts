@@ -40,6 +40,7 @@ const CAUGHT: readonly [Broken, string, number][] = [
   ['voters-forget', 'I4: ', 8],
   ['reply-before-persist', 'two values are committed', 22],
   ['release-unbound', 'I2: ', 2_065],
+  ['release-before-undrained', 'I2: ', 36],
   ['turn-by-gossip', 'I1: ', 1],
   ['grant-without-re-read', 'I2: ', 129],
   ['undo-outside-the-budget', 'I1: ', 103],

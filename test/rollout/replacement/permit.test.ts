@@ -39,8 +39,10 @@ const INTENT: Extract<Intent, { act: 'replace' }> = {
   failure: null,
 }
 
-/** A node that was killed when it had drained under its permit, at the moment of its re-read. */
-function rereads(value: LedgerValue): ReplacementEffect[] {
+const WELL: ReplacementInput = { type: 'health', health: 'passing', reason: '' }
+
+/** A node that was killed when it had drained under its permit: what it does at the moment of its re-read, and for each of `then`. */
+function rereads(value: LedgerValue, ...then: ReplacementInput[]): ReplacementEffect[] {
   const machine = createReplacement({
     node: NODES[0]!,
     layer: 'app',
@@ -53,6 +55,7 @@ function rereads(value: LedgerValue): ReplacementEffect[] {
     { type: 'reread', value: granted },
     { type: 'drained', answer: 'ok', reason: '' },
     { type: 'reread', value },
+    ...then,
   ]
   return steps.map(step => machine.step(NOW, step)).at(-1)!
 }
@@ -73,13 +76,28 @@ test.each<[string, LedgerValue, RegExp]>([
   ['at its failure limit', failed, /being undone/],
   ['at its failure limit with nothing to go back to', { ...failed, phase: 'paused', resumeTo: 'rolling' }, /limit/],
 ])('under a rollout that is %s it stays up and binds itself to give the permit back', (_, value, reason) => {
-  const effects = rereads(value)
-  expect(effects.map(({ type }) => type)).toContain('undrain')
+  expect(rereads(value).map(({ type }) => type)).toContain('undrain')
   expect(flips(value)).toBe(false)
-  expect(effects).toContainEqual({
+  expect(rereads(value, { type: 'undrained' }, WELL)).toContainEqual({
     type: 'persist-intent',
     intent: { act: 'release', token: 1, outcome: 'skipped', reason: expect.stringMatching(reason) },
   })
+})
+
+test('what was drained is back in service and well before its permit goes back', () => {
+  const over = act(granted, order('abort'))
+  const gives = (...then: ReplacementInput[]): string[] =>
+    rereads(over, ...then).flatMap(effect => (effect.type === 'persist-intent' ? [effect.intent!.act] : []))
+  const sick: ReplacementInput = { type: 'health', health: 'failing', reason: 'it was restarted' }
+  expect(gives()).toEqual([])
+  expect(gives(WELL)).toEqual([])
+  expect(gives(sick, { type: 'undrained' })).toEqual([])
+  expect(gives(sick, { type: 'undrained' }, WELL)).toEqual(['release'])
+  const failed = rereads(over, { type: 'undrain-failed', reason: 'the disk is full' })
+  expect(failed.map(({ type }) => type)).toContain('wakeAt')
+  expect(gives({ type: 'undrain-failed', reason: 'the disk is full' }, { type: 'undrained' }, WELL)).toEqual([
+    'release',
+  ])
 })
 
 test('a node that verifies its image when another plan begins is judged by its own, and gives its permit back', () => {

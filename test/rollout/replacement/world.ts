@@ -235,9 +235,11 @@ export function createWorld(
         host.up = false
         return later(random.int(500), () => ({ type: 'drained', answer: 'ok', reason: '' }))
       case 'undrain':
-        host.up = true
-        host.disrupted = false
-        return
+        return later(random.int(500), () => {
+          host.up = true
+          host.disrupted = false
+          return { type: 'undrained' }
+        })
       case 'reread':
         return later(random.int(100), () => ({ type: 'reread', value: reachable() ? world.value : null }))
       case 'flip':

@@ -71,8 +71,11 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
         reason: '',
       }))
     case 'undrain':
-      host.disrupted = false
-      return
+      if (broken === 'release-before-undrained') later(0, () => ({ type: 'undrained' }))
+      return later(random.int(100), () => {
+        host.disrupted = false
+        return { type: 'undrained' }
+      })
     case 'reread':
       return reread(world, host)
     case 'flip': {
@@ -92,8 +95,9 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
     case 'confirm':
       return later(1, () => ({ type: 'confirmed', enough: true, reason: '' }))
     case 'release': {
-      host.disrupted = false
       const { token, outcome } = effect
+      // Who never went down has been put back before.
+      if (outcome !== 'skipped') host.disrupted = false
       // The worst moment to be killed: the proposal has left, and may be completed by anybody at any time.
       if (faulty && random.int(10) === 0) world.at(host, random.int(80), () => kill(world, host))
       if (ownPermit(world, host) !== undefined) return later(1, () => ({ type: 'released' }))

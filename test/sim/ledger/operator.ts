@@ -16,6 +16,14 @@ function at(world: World, action: Action): void {
   if (host.alive) propose(world, host, action, () => undefined)
 }
 
+/** An operator's word on what is under way as far as it is known. */
+function say(world: World, type: 'pause' | 'resume' | 'undo' | 'promote' | 'abort'): void {
+  const { generation, wave } = world.watch.newest()
+  world.watch.ordered(type, generation)
+  const meant = world.broken === 'orders-unaddressed' ? undefined : { generation, wave }
+  at(world, { type, reason: '', now: millis(world.now), meant })
+}
+
 export function spread(world: World, plan: Statement<Plan>): void {
   world.plans.set(plan.id, plan)
 }
@@ -53,8 +61,7 @@ export function orders(world: World): void {
   const some = (oneIn: number, within: number, act: () => void): void => {
     if (random.int(oneIn) === 0) world.agenda.add(world.now + random.int(within), act)
   }
-  const order = (type: 'pause' | 'resume' | 'undo' | 'promote' | 'abort') => (): void =>
-    at(world, { type, reason: '', now: millis(world.now) })
+  const order = (type: 'pause' | 'resume' | 'undo' | 'promote' | 'abort') => (): void => say(world, type)
   some(6, 6_000, order('undo'))
   some(8, 6_000, order('pause'))
   some(8, 9_000, order('resume'))
@@ -90,7 +97,7 @@ export function tendToEnd(world: World): void {
   const value = world.watch.newest()
   const plan = world.plan(value.plan)?.body
   if (plan === undefined || isOver(value.phase)) return
-  const order = (type: 'resume' | 'undo' | 'abort'): void => at(world, { type, reason: '', now: millis(world.now) })
+  const order = (type: 'resume' | 'undo' | 'abort'): void => say(world, type)
   const dead = hasFailed(value, plan) || world.now > plan.notAfter
   if (dead && value.phase !== 'reversing' && value.resumeTo !== 'reversing')
     order(plan.previous === null ? 'abort' : 'undo')

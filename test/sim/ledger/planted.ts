@@ -11,6 +11,8 @@ export const PLANTED = {
   'voters-forget': 'a restarted voter has lost its state',
   'reply-before-persist': 'a voter answers before its disk has what it speaks of',
   'release-unbound': 'a release is proposed without being bound on disk',
+  'release-before-undrained': 'who was drained and does not go down gives its permit back before it is in service',
+  'orders-unaddressed': 'an order does not say which generation it is for',
   'turn-by-gossip': 'a host takes its turn when it believes those before it to be done or dead, and asks no register',
   'grant-without-re-read': 'a host acts on its permit without looking whether the register still has it',
   'undo-outside-the-budget': 'going back needs no permit',

@@ -21,6 +21,8 @@ export interface Watch {
   newest(): LedgerValue
   /** A plan that the operators mean: the only ones that may ever begin. */
   meant(plan: Statement<Plan>): void
+  /** What an operator orders, and of which generation. */
+  ordered(verb: string, generation: number): void
   /** Somebody learned that this value is committed. */
   committed(value: LedgerValue, plan: (id: Digest | null) => Statement<Plan> | undefined, now: number): void
   /** A host begins to change what it runs, under its permit. */
@@ -36,6 +38,7 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
   const texts = new Map<string, string>()
   const owners = new Map<number, NodeId>()
   const meant = new Set<Digest>()
+  const said = new Set<string>()
   /** Committed values of the last seconds, with when they were learned, oldest first; never empty. */
   const recent: { at: number; value: LedgerValue }[] = [{ at: 0, value: begin }]
   let newest = begin
@@ -57,6 +60,8 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
       if (next && plan !== undefined && before.denied.includes(plan.body.image) && !plan.body.force)
         found('I6: a generation has begun for an image that is denied')
     }
+    if (value.phase === 'aborted' && before.phase !== 'aborted' && !said.has(`abort ${value.generation}`))
+      found(`I4: generation ${value.generation} is aborted, and nobody has said so`)
     const sameBefore = value.plan === before.plan
     for (const permit of value.permits) {
       if (permit.token < before.nextToken) continue
@@ -72,6 +77,7 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
     },
     newest: () => newest,
     meant: plan => void meant.add(plan.id),
+    ordered: (verb, generation) => void said.add(`${verb} ${generation}`),
 
     committed(value, planOf, now) {
       const name = `${value.epoch}.${value.version}`
