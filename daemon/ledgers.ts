@@ -7,10 +7,12 @@ import {
   type Millis,
   type NodeId,
   open,
+  openPlan,
   PLAN,
   type Plan,
   type Random,
   type Statement,
+  toFleetError,
 } from '../protocol/index.ts'
 import {
   type Candidate,
@@ -60,6 +62,8 @@ export function createLedgers(init: {
   addresses: (node: NodeId) => readonly Address[]
   /** What this node has against a plan that is about to begin. */
   objection: (plan: Statement<Plan>) => string | undefined
+  /** Somebody proposes a plan that operators have not signed, or too few of them. */
+  onForged: (plan: Uint8Array, reason: FleetError) => void
   now: () => Millis
   random: Random
   log: Logger
@@ -72,7 +76,15 @@ export function createLedgers(init: {
   const voter = createVoter({ self: network.self, plan, genesisVoters: votersOf, objection, now }, init.store, bytes =>
     open(PLAN, trust.demand().fleet, bytes),
   )
-  network.serve(SERVICE, async (_from, body) => encodeReply(await voter.answer(decodeRequest(body, trust.demand()))))
+  const opened = (bytes: Uint8Array): Statement<Plan> => {
+    try {
+      return openPlan(trust.demand(), bytes)
+    } catch (error) {
+      init.onForged(bytes, toFleetError(error))
+      throw error
+    }
+  }
+  network.serve(SERVICE, async (_from, body) => encodeReply(await voter.answer(decodeRequest(body, opened))))
 
   const client = (group: string): LedgerClient => {
     let known = clients.get(group)

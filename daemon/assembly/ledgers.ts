@@ -1,4 +1,4 @@
-import type { Plan, Statement } from '../../protocol/index.ts'
+import type { FleetError, Plan, Statement } from '../../protocol/index.ts'
 import type { LedgerValue, Objection } from '../../rollout/index.ts'
 import { createLedgers, type Ledgers } from '../ledgers.ts'
 import { createGroups, createPlans, type Groups, type Plans } from '../rollout/index.ts'
@@ -15,6 +15,7 @@ export interface GroupLedgers {
 export interface Obedience {
   observe(value: LedgerValue): void
   objection(plan: Statement<Plan>): Objection | undefined
+  refuseForged(plan: Uint8Array, reason: FleetError): void
 }
 
 export function createGroupLedgers(ground: Ground, obedience: () => Obedience): GroupLedgers {
@@ -30,6 +31,7 @@ export function createGroupLedgers(ground: Ground, obedience: () => Obedience): 
     plan: plans.get,
     addresses: node => roster.find(node)?.addresses ?? [],
     objection: plan => obedience().objection(plan)?.reason,
+    onForged: (plan, reason) => obedience().refuseForged(plan, reason),
     now,
     random,
     log,

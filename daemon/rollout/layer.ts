@@ -356,7 +356,7 @@ export function createLayer(init: LayerInit): Layer {
     // Said before the ledger knows: whoever gets the place that becomes free is down only after this one is not.
     if (said !== token)
       log.info(
-        { layer, token: token, outcome, event: 'disrupt-end' },
+        { layer, token, outcome, event: 'disrupt-end' },
         `layer ${layer}: in service again, permit ${token} goes back: ${effect.reason}`,
       )
     said = token

@@ -6,6 +6,7 @@ import {
   type Order,
   type Plan,
   type Statement,
+  sha256,
   toFleetError,
 } from '../../protocol/index.ts'
 import type { LedgerValue } from '../../rollout/index.ts'
@@ -56,6 +57,23 @@ export function planRefused(note: Noting, bytes: Uint8Array, plan: Statement<Pla
     detail: plan === undefined ? { plan: digestOf(bytes), code } : { ...detailOf(plan), code },
     outsider: true,
   })
+}
+
+/** Refusals that are remembered, so that a plan which comes over and over is told of once. */
+const REMEMBERED = 256
+
+/** Like `planRefused`, for plans that nobody gives to this node in person: each is told of once for a reason. */
+export function refusedUnasked(
+  note: Noting,
+): (bytes: Uint8Array, plan: Statement<Plan> | undefined, error: unknown) => void {
+  const told = new Set<string>()
+  return (bytes, plan, error) => {
+    const key = `${plan?.id ?? sha256(bytes)} ${toFleetError(error).message}`
+    if (told.has(key)) return
+    if (told.size >= REMEMBERED) told.delete(told.values().next().value as string)
+    told.add(key)
+    planRefused(note, bytes, plan, error)
+  }
 }
 
 export function orderTaken(note: Noting, order: Statement<Order>, phase: string): void {

@@ -24,7 +24,7 @@ import type { Proposal } from './access.ts'
 import { type Draft, draftOf } from './draft.ts'
 import type { Groups } from './groups.ts'
 import type { Layer } from './layer.ts'
-import { type Noting, orderRefused, orderTaken, phaseSeen, planAccepted, planRefused } from './notes.ts'
+import { type Noting, orderRefused, orderTaken, phaseSeen, planAccepted, planRefused, refusedUnasked } from './notes.ts'
 import type { Plans } from './plans.ts'
 import { historyOf, statusOf } from './status.ts'
 import { createUpkeep } from './upkeep.ts'
@@ -67,8 +67,10 @@ export interface Rollouts {
    * enough operators signed it.
    */
   acceptPlan(bytes: Uint8Array, before: boolean): Statement<Plan>
-  /** What this node has against a plan that is about to begin. What only the ledger can tell is left to it. */
+  /** What this node, as a voter, has against a plan that somebody proposes; the audit log is told. What only the ledger can tell is left to it. */
   objection(plan: Statement<Plan>): Objection | undefined
+  /** Somebody proposed to this node, as a voter, what is no plan that enough operators signed. */
+  refuseForged(plan: Uint8Array, reason: FleetError): void
   /** The ledger of our group is known to say this. */
   observe(value: LedgerValue): void
   stop(): void
@@ -96,6 +98,7 @@ export const SERVICE = { explain: 'explain', confirm: 'confirm' } as const
 
 export function createRollouts(init: RolloutsInit): Rollouts {
   const { trust, network, groups, plans, layers, members, now, log, note } = init
+  const unasked = refusedUnasked(note)
   let noted = init.noted
   const upkeep = createUpkeep({ groups, now, random: init.random, log })
 
@@ -145,7 +148,7 @@ export function createRollouts(init: RolloutsInit): Rollouts {
     const against = plans.get(plan.id) === undefined && members.all().length > 0 ? objection(plan, value) : undefined
     if (against !== undefined) {
       sayRefused(plan, against)
-      if (!before && isNews(plan, against)) planRefused(note, bytes, plan, new FleetError('refused', against.reason))
+      if (!before && isNews(plan, against)) unasked(bytes, plan, new FleetError('refused', against.reason))
     }
     plans.add(plan)
     if (value?.plan === plan.id) observe(value)
@@ -223,7 +226,15 @@ export function createRollouts(init: RolloutsInit): Rollouts {
 
   return {
     acceptPlan,
-    objection: plan => objection(plan, undefined),
+    objection(plan) {
+      const against = objection(plan, undefined)
+      if (against !== undefined) {
+        sayRefused(plan, against)
+        unasked(plan.bytes, plan, new FleetError('refused', against.reason))
+      }
+      return against
+    },
+    refuseForged: (plan, reason) => unasked(plan, undefined, reason),
     observe,
 
     async draft(group, layer, select, signal) {

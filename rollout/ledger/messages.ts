@@ -1,17 +1,6 @@
 import * as z from 'zod'
 import type { Millis, Plan, Statement } from '../../protocol/index.ts'
-import {
-  type Authority,
-  check,
-  decode,
-  encode,
-  FleetError,
-  fields,
-  LIMITS,
-  objectionText,
-  openPlan,
-  PHASES,
-} from '../../protocol/index.ts'
+import { check, decode, encode, FleetError, fields, LIMITS, objectionText, PHASES } from '../../protocol/index.ts'
 import { MAX_HISTORY } from './history.ts'
 import type { Action, LedgerValue } from './value.ts'
 
@@ -182,19 +171,17 @@ export function encodeRequest(request: Request): Uint8Array {
   })
 }
 
-/** Throws `corrupt` or `too-large` on what is no request, `unauthorized` when it carries a plan that no operator signed. */
-export function decodeRequest(bytes: Uint8Array, authority: Authority): Request {
+/** `open` is asked for each plan that comes along (`openPlan`), and what it throws is thrown. Throws `corrupt` or `too-large` on what is no request. */
+export function decodeRequest(bytes: Uint8Array, open: (plan: Uint8Array) => Statement<Plan>): Request {
   const raw = parse(requestSchema, bytes, LIMITS.rpcMessage)
   if (raw.type !== 'accept') return raw
   const { change, plan } = raw
   const action: Action | undefined =
-    change?.action.type === 'start'
-      ? { ...change.action, plan: openPlan(authority, change.action.plan) }
-      : change?.action
+    change?.action.type === 'start' ? { ...change.action, plan: open(change.action.plan) } : change?.action
   return {
     ...raw,
     change: change === null || action === undefined ? null : { from: change.from, action },
-    plan: plan === null ? null : openPlan(authority, plan),
+    plan: plan === null ? null : open(plan),
   }
 }
 

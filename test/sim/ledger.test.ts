@@ -41,6 +41,7 @@ const CAUGHT: readonly [Broken, string, number][] = [
   ['reply-before-persist', 'two values are committed', 22],
   ['release-unbound', 'I2: ', 2_065],
   ['release-before-undrained', 'I2: ', 36],
+  ['orders-unaddressed', 'I4: ', 164],
   ['turn-by-gossip', 'I1: ', 1],
   ['grant-without-re-read', 'I2: ', 129],
   ['undo-outside-the-budget', 'I1: ', 103],

@@ -1,4 +1,4 @@
-import { encode, LIMITS } from '../../../protocol/index.ts'
+import { encode, LIMITS, openPlan } from '../../../protocol/index.ts'
 import {
   type Action,
   apply,
@@ -20,6 +20,7 @@ import { parse, print, type Tree } from '../tree.ts'
 import { AUTHORITY } from '../world.ts'
 import { resign } from './statement.ts'
 
+const opened = (bytes: Uint8Array) => openPlan(AUTHORITY, bytes)
 const ordered = plan()
 const first = genesis('web', NODES.slice(0, 3))
 function after(value: LedgerValue, action: Action): LedgerValue {
@@ -85,8 +86,8 @@ export const ledgerRequest: Target = {
     ...REQUESTS.map(encodeRequest),
     ...HEAVY.map(value => encode({ type: 'accept', ...head, ballot, value, change: null, plan: null })),
   ],
-  run: input => decodeRequest(input, AUTHORITY),
-  verify: (request: Request) => assertSame('a request', request, decodeRequest(encodeRequest(request), AUTHORITY)),
+  run: input => decodeRequest(input, opened),
+  verify: (request: Request) => assertSame('a request', request, decodeRequest(encodeRequest(request), opened)),
   mend(input) {
     const tree = parse(input)
     return tree instanceof Map ? print(mended(tree)) : input

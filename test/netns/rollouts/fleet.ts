@@ -61,13 +61,15 @@ export interface RolloutFleet {
   close(): Promise<void>
 }
 
-export async function rolloutFleet(count: number): Promise<RolloutFleet> {
+/** `program`: another build of the daemon. */
+export async function rolloutFleet(count: number, options: { program?: string } = {}): Promise<RolloutFleet> {
   const world = createWorld()
   const box = await sandbox()
   const hosts = hostsOn(world, world.lan(), count)
   const traceOf = (name: string): string => join(box.dir, `${name}.trace`)
   const recorder = createRecorder(GROUP, traceOf)
   const daemons = await box.fleet(count, index => ({
+    ...options,
     ...on(hosts[index]!),
     group: GROUP,
     layers: {

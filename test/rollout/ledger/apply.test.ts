@@ -262,6 +262,22 @@ describe('orders', () => {
     expect(refused(rolling, p, order('resume'))).toBe('unchanged')
   })
 
+  test('an order that was carried out before, or came too late, changes nothing: it says what it is for', () => {
+    const meant = { generation: 1, wave: 0 }
+    const meaning = (type: 'pause' | 'resume' | 'promote' | 'abort'): Action => ({ ...order(type), meant }) as Action
+    const aborted = applied(rolling, p, meaning('abort'))
+    expect(aborted.phase).toBe('aborted')
+    expect(refused(aborted, p, meaning('abort'))).toBe('unchanged')
+    const next = plan({ previous: image('v1'), generation: 2 })
+    const second = applied(aborted, next, start(next))
+    for (const type of ['pause', 'resume', 'promote', 'abort'] as const)
+      expect(refused(second, next, meaning(type))).toBe('stale')
+    const canaries = plan({ previous: image('v1'), canary: 1, soak: 60_000 })
+    const promoted = applied(applied(ran, canaries, start(canaries)), canaries, meaning('promote'))
+    expect(promoted.wave).toBe(1)
+    expect(refused(promoted, canaries, meaning('promote'))).toBe('unchanged')
+  })
+
   test('undo goes back under the same budget, and needs a permit for each node', () => {
     const value = applied(rolling, p, grant(a), release(a, 1), grant(b), order('undo'))
     expect(value.phase).toBe('reversing')

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { generateKeyPair, LIMITS, PHASES, PLAN, sign } from '../../../protocol/index.ts'
+import { generateKeyPair, LIMITS, openPlan, PHASES, PLAN, sign } from '../../../protocol/index.ts'
 import {
   type Action,
   apply,
@@ -21,6 +21,7 @@ import {
 } from '../../../rollout/index.ts'
 import { FLEET, image, NODES, NOW, plan } from './fixtures.ts'
 
+const opened = (bytes: Uint8Array) => openPlan(FLEET.authority, bytes)
 const node = fc.constantFrom(...NODES)
 const count = fc.nat(1_000_000)
 const digest = fc.constantFrom('v1', 'v2', 'v3').map(image)
@@ -139,7 +140,7 @@ describe('what was encoded is decoded', () => {
   test('requests', () => {
     fc.assert(
       fc.property(request, message => {
-        expect(plain(decodeRequest(encodeRequest(message), FLEET.authority))).toEqual(plain(message))
+        expect(plain(decodeRequest(encodeRequest(message), opened))).toEqual(plain(message))
       }),
     )
   })
@@ -172,7 +173,7 @@ describe('what is no message is refused, and never more than that', () => {
   test('bytes of any kind', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), bytes => {
-        expect(() => decodeRequest(bytes, FLEET.authority)).toThrow()
+        expect(() => decodeRequest(bytes, opened)).toThrow()
         expect(() => decodeReply(bytes)).toThrow()
         expect(() => decodeState(bytes, () => null)).toThrow(/cannot vote/)
       }),
@@ -185,7 +186,7 @@ describe('what is no message is refused, and never more than that', () => {
         const bytes = Uint8Array.from(encodeRequest(message))
         bytes[at % bytes.length] = bytes[at % bytes.length]! ^ by
         try {
-          decodeRequest(bytes, FLEET.authority)
+          decodeRequest(bytes, opened)
         } catch (error) {
           expect((error as { code?: string }).code).toMatch(/corrupt|too-large|unauthorized|invalid/)
         }
@@ -212,6 +213,6 @@ describe('what is no message is refused, and never more than that', () => {
       change: { from: first, action },
       plan: null,
     }
-    expect(() => decodeRequest(encodeRequest(message), FLEET.authority)).toThrow(/operator|signed/)
+    expect(() => decodeRequest(encodeRequest(message), opened)).toThrow(/operator|signed/)
   })
 })
