@@ -39,15 +39,15 @@ const CAUGHT: readonly [Broken, string, number][] = [
   ['voters-forget', 'I2: ', 8],
   ['voters-forget', 'I4: ', 8],
   ['reply-before-persist', 'two values are committed', 22],
-  ['release-unbound', 'I2: ', 2_065],
+  ['release-unbound', 'I2: ', 12_313],
   ['release-before-undrained', 'I2: ', 36],
   ['orders-unaddressed', 'I4: ', 164],
   ['turn-by-gossip', 'I1: ', 1],
-  ['grant-without-re-read', 'I2: ', 129],
+  ['grant-without-re-read', 'I2: ', 356],
   ['undo-outside-the-budget', 'I1: ', 103],
   ['unsigned-path', 'I3: ', 70],
   ['denied-forgotten', 'I6: ', 19],
-  ['limit-ignored', 'I7: ', 4],
+  ['limit-ignored', 'I7: ', 7],
   ['deaf', 'I5: ', 1],
 ]
 test.each(CAUGHT)('with %s it reports "%s"', (broken, violation, seed) => {
