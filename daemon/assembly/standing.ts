@@ -98,7 +98,7 @@ export function createStanding(ground: Ground, { handlers, groups, rollouts, ser
           tellMember(event, member)
         },
         onDocument: takeDocument,
-        onRefused: refusals(audit.note),
+        onRefused: refusals(audit.note, rollouts.refuseForged),
       })
       roster.entered(members)
       events = await createEvents({ network, trust, happenings, directory: dataDir.path, now, random, log })

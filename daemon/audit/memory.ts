@@ -1,4 +1,4 @@
-import { type DocumentKind, decodeDocument, documentId, type FleetError, readLine } from '../../protocol/index.ts'
+import { decodeDocument, documentId, type FleetError, readLine } from '../../protocol/index.ts'
 import type { Audit } from './audit.ts'
 
 /** Entries at the end of the log in which it is looked what was told last. */
@@ -19,22 +19,27 @@ export async function lastNoted(audit: Audit): Promise<{ plan: string | undefine
   return { plan, phase }
 }
 
-const REFUSED = { plan: 'plan-refused', policy: 'policy-refused', revocation: 'revocation-refused' } as const
+const REFUSED = { policy: 'policy-refused', revocation: 'revocation-refused' } as const
 
-/** Tells of documents that somebody sent and that are badly made or badly signed. */
-export function refusals(note: Audit['note']): (document: Uint8Array, reason: FleetError) => void {
+/** Tells of documents that somebody sent and that are badly made or badly signed. `onPlan`: who tells of plans, which come by other ways too. */
+export function refusals(
+  note: Audit['note'],
+  onPlan: (plan: Uint8Array, reason: FleetError) => void,
+): (document: Uint8Array, reason: FleetError) => void {
   const seen = new Set<string>()
   return (document, reason) => {
     const id = documentId(document)
     if (seen.has(id)) return
     if (seen.size >= REMEMBERED) seen.delete(seen.values().next().value as string)
     seen.add(id)
-    let kind: DocumentKind
+    let read: ReturnType<typeof decodeDocument>
     try {
-      kind = decodeDocument(document).kind
+      read = decodeDocument(document)
     } catch {
       return // it says of itself to be nothing that could have been refused
     }
+    const { kind, statement } = read
+    if (kind === 'plan') return onPlan(statement, reason)
     note({
       kind: REFUSED[kind],
       text: `a ${kind} that came from another node was refused: ${reason.message}`,

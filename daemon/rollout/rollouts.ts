@@ -69,7 +69,7 @@ export interface Rollouts {
   acceptPlan(bytes: Uint8Array, before: boolean): Statement<Plan>
   /** What this node, as a voter, has against a plan that somebody proposes; the audit log is told. What only the ledger can tell is left to it. */
   objection(plan: Statement<Plan>): Objection | undefined
-  /** Somebody proposed to this node, as a voter, what is no plan that enough operators signed. */
+  /** Somebody sent this node, or proposed to it as a voter, what is no plan that enough operators signed; the audit log is told. */
   refuseForged(plan: Uint8Array, reason: FleetError): void
   /** The ledger of our group is known to say this. */
   observe(value: LedgerValue): void

@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { request } from 'node:http'
-import { join } from 'node:path'
-import { type LedgerView, readLine } from '../../../protocol/index.ts'
+import type { LedgerView } from '../../../protocol/index.ts'
+import { auditEntries } from '../../support/audit.ts'
 import type { Daemon } from '../../support/daemons.ts'
 import type { Happening, Sighting, Trace } from './checker.ts'
 
@@ -114,15 +114,11 @@ function readLog(daemon: Daemon): Happening[] {
 }
 
 function readAudit({ name, dir }: Daemon): Happening[] {
-  const folder = join(dir, 'audit')
-  if (!existsSync(folder)) return []
-  const lines = readdirSync(folder).flatMap(file => readFileSync(join(folder, file), 'utf8').split('\n'))
-  return lines.flatMap(line => {
-    const { entry } = readLine(line)
-    if (entry?.kind !== 'activated' && entry?.kind !== 'rolled-back') return []
-    const { token, generation, image = '' } = entry.detail
+  return auditEntries(dir).flatMap(({ kind, at, detail }) => {
+    if (kind !== 'activated' && kind !== 'rolled-back') return []
+    const { token, generation, image = '' } = detail
     if (token === undefined || generation === undefined) return []
-    return { node: name, at: entry.at, what: 'activated', token: Number(token), generation: Number(generation), image }
+    return { node: name, at, what: 'activated', token: Number(token), generation: Number(generation), image }
   })
 }
 
