@@ -34,7 +34,8 @@ export function decodeResponse(frame: Uint8Array): Uint8Array {
   const [code, message, detail] = ok === false && Array.isArray(result) ? (result as unknown[]) : []
   if (typeof code !== 'string' || typeof message !== 'string') throw new FleetError('corrupt', 'malformed response')
   const known: ErrorCode = Object.hasOwn(EXIT_CODE, code) ? (code as ErrorCode) : 'internal'
-  const isDetail = typeof detail === 'object' && detail !== null && !Array.isArray(detail)
+  // Byte strings are objects too, with an entry for each of half a million bytes.
+  const isDetail = typeof detail === 'object' && detail !== null && Object.getPrototypeOf(detail) === Object.prototype
   throw new FleetError(known, message.slice(0, MESSAGE), {
     detail: isDetail ? plainDetail(detail as Record<string, unknown>) : {},
   })

@@ -32,6 +32,7 @@ export const rpc: Target = {
     encodeFailure(new FleetError('conflict', 'no', { detail: { generation: 8, other: 'x' } })),
     encode([false, ['internal', 'x'.repeat(1_000_000), {}]]),
     encode([false, ['internal', 'x', crowd(60_000)]]),
+    encode([false, ['internal', 'x', new Uint8Array(1_000_000)]]),
     encode(nils(1_000_000)),
   ],
   run(input) {
