@@ -35,6 +35,14 @@ export function createHosts(receivers: number): Hosts {
   }
 }
 
+/** Bytes that have left a host or come in since it was made, with all headers. */
+export function passedBytes({ host }: Node): number {
+  const [sent, received] = ['tx_bytes', 'rx_bytes'].map(name =>
+    Number(host.run('cat', `/sys/class/net/eth0/statistics/${name}`)),
+  )
+  return sent! + received!
+}
+
 /** Bytes that have left a host since it was made, with all headers. */
 export function sentBytes({ host }: Node): number {
   return Number(host.run('cat', '/sys/class/net/eth0/statistics/tx_bytes'))
