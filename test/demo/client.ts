@@ -13,7 +13,7 @@ export interface Tally {
 }
 
 /** One GET. Resolves with the body of a 200; rejects on anything else. */
-export function get(port: number, timeoutMs = 2_000): Promise<string> {
+function get(port: number, timeoutMs = 2_000): Promise<string> {
   return new Promise((done, fail) => {
     const request = http.get({ host: '127.0.0.1', port, path: '/', agent: false, timeout: timeoutMs }, response => {
       let body = ''
@@ -30,6 +30,10 @@ export function get(port: number, timeoutMs = 2_000): Promise<string> {
     request.on('error', fail)
   })
 }
+
+/** What each host answers; one that does not is asked once more, as a front end would. */
+export const answersOf = (ports: readonly number[]): Promise<string[]> =>
+  Promise.all(ports.map(port => get(port).catch(() => get(port))))
 
 /**
  * A client as a front end would be: it asks the hosts in turn, and where one fails it tries one other, once. Beside it

@@ -9,7 +9,7 @@ import Table from 'cli-table3'
 import pc from 'picocolors'
 import { type Daemon, freePort, sandbox } from '../support/daemons.ts'
 import { eventually } from '../support/wait.ts'
-import { get, startClient } from './client.ts'
+import { answersOf, startClient } from './client.ts'
 
 const NODES = 5
 const K = 2
@@ -81,7 +81,7 @@ async function story(): Promise<void> {
 
   act('2. v1 everywhere: one node is given the image, all get it from each other')
   await rollout(first, images.v1, ['--strategy', 'rolling'])
-  const bodies = await Promise.all(ports.map(port => get(port)))
+  const bodies = await answersOf(ports)
   record(
     'v1 answers',
     bodies.join(' '),
@@ -102,7 +102,7 @@ async function story(): Promise<void> {
     'v2 rollout',
     `${seconds(performance.now() - v2Began)}, ${v2.requests} requests, ${[...v2.answers].map(([body, count]) => `${body} ${count}`).join(', ')}`,
     'v2 at all',
-    (await Promise.all(ports.map(port => get(port)))).every(body => body === 'v2'),
+    (await answersOf(ports)).every(body => body === 'v2'),
   )
   record('most down at once during v2', String(v2.maxDown), `at most ${K}`, v2.maxDown <= K)
   record(
@@ -141,7 +141,7 @@ async function story(): Promise<void> {
   )
   record('nodes that v3 touched', `most down at once ${v3.maxDown}`, 'the canary alone', v3.maxDown <= 1)
   record('failed requests during v3', String(v3.failed), '0', v3.failed === 0)
-  const after = await Promise.all(ports.map(port => get(port)))
+  const after = await answersOf(ports)
   record(
     'after the undo',
     after.join(' '),
@@ -198,7 +198,7 @@ async function story(): Promise<void> {
     tokens.size === 1 && resumed,
   )
   const last = client.reset()
-  const end = await Promise.all(ports.map(port => get(port)))
+  const end = await answersOf(ports)
   record(
     'v1 again',
     `${end.join(' ')}, most down at once ${last.maxDown}`,

@@ -4,6 +4,9 @@ import { open, PLAN, type Plan, type Statement } from '../../../protocol/index.t
 // What is exported here by name goes before what comes along with the rest.
 export * from '../../../daemon/rollout/rollouts.ts'
 
+/** Milliseconds. */
+const PATIENCE = 2_000
+
 /**
  * Takes the place of daemon/rollout/rollouts.ts in a member that sends what it is given to everybody, unread, and proposes what can be proposed of it
  * to the voters.
@@ -16,7 +19,9 @@ export function createRollouts(init: RolloutsInit): Rollouts {
       await init.spread({ bytes } as Statement<Plan>)
       try {
         const plan = open(PLAN, init.trust.demand().fleet, bytes)
-        await init.groups.propose(plan.body.group, { type: 'start', plan, now: init.now() }, signal)
+        // Voters that refuse to read it give no answer that ends the asking.
+        const soon = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)])
+        await init.groups.propose(plan.body.group, { type: 'start', plan, now: init.now() }, soon)
       } catch {
         // Nothing that can be proposed, or nobody who takes it.
       }
