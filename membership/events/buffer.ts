@@ -29,6 +29,8 @@ export interface Buffer {
   newest(): number
   /** The least seq of this author's that is kept; one above `upTo` when none is. */
   from(node: NodeId, upTo: number): number
+  /** The least seq of each author that has any behind `cursor`. */
+  firstSince(cursor: number): Map<NodeId, number>
   /** What is kept of these ranges, in order, until `bytes` are reached; true when there is more. */
   pick(ranges: readonly Range[], bytes: number, count: number): { items: Uint8Array[]; more: boolean }
   size(): { readonly count: number; readonly bytes: number }
@@ -75,6 +77,12 @@ export function createBuffer(bounds: BufferBounds): Buffer {
     oldest,
     newest,
     from: (node, upTo) => authors.get(node)?.[0]?.statement.body.seq ?? upTo + 1,
+    firstSince(cursor) {
+      const first = new Map<NodeId, number>()
+      for (let at = kept.length - 1; at >= head && kept[at]!.cursor > cursor; at--)
+        first.set(kept[at]!.statement.body.node, kept[at]!.statement.body.seq)
+      return first
+    },
     pick(ranges, most, count) {
       const found: Kept[] = []
       for (const [node, from, to] of ranges) {

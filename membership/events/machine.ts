@@ -61,6 +61,8 @@ export function createEvents(init: EventsInit): EventsMachine {
   for (const kept of init.kept) buffer.add(kept)
   const pulls = createPulls()
   const links = new Set<NodeId>()
+  /** Neighbours that have not asked yet what there is, and the cursor at which their link came up. */
+  const metAt = new Map<NodeId, number>()
   const revoked = new Set<NodeId>()
   const paces = new Map<NodeId, Pace>()
   let effects: Effect[] = []
@@ -97,10 +99,21 @@ export function createEvents(init: EventsInit): EventsMachine {
 
   // ---- what is compared ----
 
-  const answerDigest = (peer: NodeId, digests: readonly number[]): void => {
+  /**
+   * A neighbour that is new to the fleet takes the first answer for what was before its time. Whoever fires an event at a fleet in
+   * which the newcomer is already seen has heard of it through this link, so what came since the link is not part of that answer.
+   */
+  const floorsFor = (now: Millis, peer: NodeId): [NodeId, number][] => {
+    const met = metAt.get(peer)
+    metAt.delete(peer)
+    const since = met === undefined ? new Map<NodeId, number>() : buffer.firstSince(met)
+    if (since.size > 0) soon(now, [peer])
+    return [...vector.entries()].map(([node, floor]) => [node, (since.get(node) ?? floor + 1) - 1])
+  }
+  const answerDigest = (now: Millis, peer: NodeId, digests: readonly number[]): void => {
     const ours = vector.digests()
     const byBucket: Have[][] = Array.from({ length: BUCKETS }, () => [])
-    for (const [node, floor] of vector.entries()) byBucket[bucketOf(node)]!.push(have(node, floor))
+    for (const [node, floor] of floorsFor(now, peer)) if (floor > 0) byBucket[bucketOf(node)]!.push(have(node, floor))
     let frame = { buckets: [] as number[], entries: [] as Have[] }
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       if (ours[bucket] === digests[bucket]) continue
@@ -184,7 +197,7 @@ export function createEvents(init: EventsInit): EventsMachine {
   const takeFrame = (now: Millis, peer: NodeId, frame: EventFrame): void => {
     switch (frame.type) {
       case 'digest':
-        return answerDigest(peer, frame.digests)
+        return answerDigest(now, peer, frame.digests)
       case 'vector':
         if (fresh) studyHistory(now, peer, frame.entries, frame.last)
         else send(peer, pulls.ask(now, peer, lacking(frame.entries)))
@@ -255,11 +268,14 @@ export function createEvents(init: EventsInit): EventsMachine {
       case 'linkUp': {
         const known = links.has(input.peer)
         links.add(input.peer)
-        if (!known) sendDigest(input.peer)
+        if (known) return
+        metAt.set(input.peer, cursor)
+        sendDigest(input.peer)
         return
       }
       case 'linkDown':
         links.delete(input.peer)
+        metAt.delete(input.peer)
         if (pulls.drop(input.peer)) soon(now, random.shuffle([...links]).slice(0, 1))
         if (history?.peer !== input.peer) return
         // What of it came is used; if it was too little to be, the next neighbour is asked.

@@ -18,8 +18,16 @@ beforeAll(async () => {
   ]
   const daemons = await box.fleet(2, index => (index === 1 ? { flags: handlers } : {}))
   ;[asker, worker] = daemons as [Daemon, Daemon]
+  await bothAlive()
 }, 60_000)
 afterAll(() => box?.close())
+
+async function bothAlive(): Promise<void> {
+  await eventually('the asker to see both', async () => {
+    const { members } = await asker.json<{ members: { status: string }[] }>('members')
+    return members.filter(({ status }) => status === 'alive').length === 2
+  })
+}
 
 /** Whole ones: a script may be seen in the middle of writing. */
 const lines = (): string[] => (existsSync(seen) ? readFileSync(seen, 'utf8').split('\n').slice(0, -1) : [])
@@ -37,10 +45,7 @@ test('a user event runs the handler on another host once, with its payload, also
 }, 60_000)
 
 test('what a handler of a query prints is the response of its host', async () => {
-  await eventually('the asker to see both', async () => {
-    const { members } = await asker.json<{ members: { status: string }[] }>('members')
-    return members.filter(({ status }) => status === 'alive').length === 2
-  })
+  await bothAlive()
   const { stdout, code } = await asker.ctl('query', 'load', '--timeout', '5s')
   expect(code).toBe(0)
   expect(stdout).toContain('0.5 on n1')
