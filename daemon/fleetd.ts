@@ -15,6 +15,7 @@ import {
   tendVoters,
 } from './assembly/index.ts'
 import { type Audit, type Auditor, lastNoted } from './audit/index.ts'
+import { type Checkup, createCheckup } from './checkup/index.ts'
 import type { Config } from './config/index.ts'
 import type { Events } from './events/index.ts'
 import type { EvidenceKeeper } from './evidence/index.ts'
@@ -52,6 +53,7 @@ export interface Fleetd {
   readonly plans: Plans
   readonly rollouts: Rollouts
   readonly queries: Queries
+  readonly checkup: Checkup
   readonly happenings: Happenings
   readonly logTap: LogTap
   readonly handlers: Handlers
@@ -142,6 +144,16 @@ export async function startFleetd(
     random,
     log,
   })
+  const checkup = createCheckup({
+    network,
+    members: roster.all,
+    disk: async () => ({ path: dataDir.path, ...(await holdings.retention.space()) }),
+    healthScore: () => roster.members()?.stats().healthScore ?? 0,
+    damagedChunks: () => holdings.scrub.stats().lacking,
+    now,
+    wall: Date.now,
+    random,
+  })
   const standing = createStanding(ground, { handlers, groups, rollouts, services })
   let doors: Doors | undefined
   let untend: (() => void) | undefined
@@ -163,6 +175,7 @@ export async function startFleetd(
     plans,
     rollouts,
     queries,
+    checkup,
     happenings,
     logTap,
     handlers,

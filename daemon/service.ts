@@ -152,6 +152,7 @@ export function createService(fleetd: Fleetd): FleetService {
       }
     },
     readiness: () => ({ ready: true, reason: trust.authority() === undefined ? 'it belongs to no fleet yet' : '' }),
+    checkup: signal => fleetd.checkup.run(signal),
     members() {
       const all = members().members()
       const me = all.find(member => member.id === network.self)

@@ -80,6 +80,13 @@ export const FLEET: readonly Spec[] = [
     load: async () => info,
   },
   {
+    usage: 'doctor',
+    summary: 'what is wrong with this host and its fleet, and how to mend it',
+    example: `fleetctl doctor
+    exits with 0 when there is no problem, with 1 when there is one, and with 8 when the daemon does not answer`,
+    load: async () => (await import('../doctor/index.ts')).run,
+  },
+  {
     usage: 'version',
     summary: 'the versions of fleetctl and of the daemon',
     example: 'fleetctl version',

@@ -37,6 +37,7 @@ export function answersOf(service: FleetService): Answers {
   return {
     'GET /v1/info': () => service.info(),
     'GET /v1/version': () => service.version(),
+    'GET /v1/checkup': (_, signal) => service.checkup(signal),
     'GET /v1/members': () => service.members(),
     'GET /v1/services': ({ query }) => service.services(query.service),
     'GET /v1/sd/prometheus': ({ query }) => service.scrapeTargets(query.service),

@@ -4,6 +4,7 @@ import type {
   AuditPage,
   AuditVerified,
   Built,
+  Checkup,
   Claim,
   Collect,
   Collected,
@@ -70,6 +71,8 @@ export interface FleetService {
   info(): Answer<Info>
   version(): Answer<VersionInfo>
   readiness(): Answer<Readiness>
+  /** Takes some seconds where a member does not answer. */
+  checkup(signal: AbortSignal): Promise<Checkup>
   members(): Answer<Members>
   /** Everybody first, then every change until the signal aborts; while its caller is busy, changes are put together. */
   watchMembers(signal: AbortSignal): AsyncIterable<MembersChange>

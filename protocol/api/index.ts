@@ -2,6 +2,7 @@
 // The daemon checks requests with these schemas; fleetctl takes only their types, because it must start fast.
 
 export type * from './audit.ts'
+export type * from './checkup.ts'
 export type * from './events.ts'
 export type * from './evidence.ts'
 export { toDocument } from './fields.ts'

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { LIMITS } from '../limits.ts'
 import { label } from '../statements/fields.ts'
 import * as audit from './audit.ts'
+import * as checkup from './checkup.ts'
 import * as events from './events.ts'
 import * as evidence from './evidence.ts'
 import { imageRef, nodeRef, statementOf } from './fields.ts'
@@ -46,6 +47,10 @@ const MIB = 1024 * 1024
 export const ROUTES = {
   'GET /v1/info': { summary: 'This daemon', result: fleet.infoSchema },
   'GET /v1/version': { summary: 'Versions', result: fleet.versionSchema },
+  'GET /v1/checkup': {
+    summary: 'Examines this host and the way to other members, and takes some seconds where one does not answer',
+    result: checkup.checkupSchema,
+  },
   'GET /v1/members': { summary: 'Everybody in the fleet, as this daemon sees them', result: fleet.membersSchema },
   'GET /v1/members/watch': {
     summary: 'Everybody in the fleet, and then whoever changes, as it happens',

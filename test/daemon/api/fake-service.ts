@@ -6,6 +6,7 @@ import {
   type Ask,
   type Authority,
   authorityFrom,
+  type Checkup,
   createAuditCheck,
   type Digest,
   ENDORSEMENT,
@@ -54,6 +55,7 @@ export interface Fake {
   /** What `watch` and `rollout` tell, newest last; `push` adds to it. */
   status: RolloutStatusView
   history: RolloutHistory['generations']
+  checkup: Checkup
   push(change: Partial<RolloutStatusView>): void
   events: EventRecord[]
   /** Delivers an event, to those that follow too. */
@@ -120,6 +122,17 @@ const IDLE: RolloutStatusView = {
   permits: [],
   waves: [],
   reason: '',
+}
+
+/** A host with which all is well. */
+const CHECKUP: Checkup = {
+  at: 1_700_000_000_000 as Millis,
+  wall: 1_700_000_000_000 as Millis,
+  disk: { path: '/var/lib/fleetd', used: 2 ** 30, quota: 2 ** 33, free: 2 ** 34, minFree: 2 ** 30 },
+  healthScore: 0,
+  damagedChunks: 0,
+  links: 2,
+  peers: [],
 }
 
 /** A layer that is open for a hotfix, and differs in one place. */
@@ -232,6 +245,10 @@ export function fakeService(): Fake {
       return info()
     },
     version: () => ({ version: '0.1.0', api: 1, node: process.version }),
+    async checkup() {
+      trip()
+      return fake.checkup
+    },
     readiness: () => ({ ready: fake.authority !== undefined, reason: fake.authority === undefined ? 'unclaimed' : '' }),
     async members() {
       trip()
@@ -604,6 +621,7 @@ export function fakeService(): Fake {
     orders: [],
     status: IDLE,
     history: [],
+    checkup: CHECKUP,
     marks: [],
     log: [],
     push(change) {

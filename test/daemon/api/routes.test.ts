@@ -69,6 +69,7 @@ const chain = AUTHORITY.chain.map(({ bytes }) => toDocument(bytes))
 const CASES = {
   'GET /v1/info': { works: {}, refuses: fail('unavailable') },
   'GET /v1/version': { works: {}, refuses: fail('unavailable') },
+  'GET /v1/checkup': { works: {}, refuses: fail('unavailable') },
   'GET /v1/members': { works: {}, refuses: fail('unclaimed') },
   'GET /v1/members/watch': { works: {}, refuses: fail('unclaimed') },
   'GET /v1/rtt': {
