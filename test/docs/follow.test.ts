@@ -26,7 +26,8 @@ test('what is typed, where, and which files there are is read from the fences of
     { file: 'fleetd.yaml', content: 'group: web\n' },
     { line: 'echo one \\\n  two', on: ['beta'], prints: [], code: 0 },
   ])
-  const shown = '```sh\n$ fleetctl members\nNAME  RTT\nbeta  0.6 ms\n$ fleetctl rtt a b   # exit 4\n```\n'
+  const shown =
+    '```sh\n$ fleetctl members\nNAME  RTT\nbeta  0.6 ms\n$ rm -rf /   # not followed: it is too much\n$ fleetctl rtt a b   # exit 4\n```\n'
   expect(stepsOf(shown)).toEqual([
     { line: 'fleetctl members', on: undefined, prints: ['NAME  RTT', 'beta  0.6 ms'], code: 0 },
     { line: 'fleetctl rtt a b   # exit 4', on: undefined, prints: [], code: 4 },
@@ -59,6 +60,8 @@ test('a line that fails, or prints something else, is an error that shows it; a 
     'fleetctl join fleet1.abcdefghijklmnopqrstuvwx',
     'say',
   ])
+  await follow(block('$ say more', 'say ... took 7 ms', 'say more ...', '... ms'), computers, { patience: 0 })
+  await expect(follow(block('$ say more', 'say ... ms x'), computers, { patience: 0 })).rejects.toThrow(/and not/)
   typed.length = 0
   await follow('<!-- alpha: cable down -->\n<!-- alpha: power off -->\n', computers)
   expect(typed).toEqual(['cable down', 'off'])

@@ -6,7 +6,8 @@ import { eventually } from '../support/wait.ts'
 /*
  * Follows a document as a person would. What is typed stands in fences of `sh`; a first line `# on beta` says where (`# on every host`: everywhere), and
  * without one it is where it was before. What a file holds stands in a fence of its language whose first line is a comment with its name. Anything else
- * is only to be read. Where a line begins with `$ `, the lines below are what it prints: digits may differ, and so may spaces.
+ * is only to be read. Where a line begins with `$ `, the lines below are what it prints: digits may differ, and so may spaces, and ` ...` stands for
+ * anything. A line that ends with `# not followed: WHY` is not typed.
  */
 
 export interface Step {
@@ -60,7 +61,8 @@ function commands(lines: readonly string[]): Step[] {
     if (line.startsWith('$ ')) prompted = true
     open += open === '' ? line.replace(/^\$ /, '') : `\n${line}`
     if (line.endsWith('\\')) continue
-    steps.push({ line: open, on, prints: [], code: Number(/ # exit (\d+)/.exec(open)?.[1] ?? 0) })
+    if (!/ # not followed: \S/.test(open))
+      steps.push({ line: open, on, prints: [], code: Number(/ # exit (\d+)/.exec(open)?.[1] ?? 0) })
     on = undefined
     open = ''
   }
@@ -120,7 +122,7 @@ async function type(computer: Computer, { line, prints, code }: Step, seconds: n
   const once = async (): Promise<boolean> => {
     saw = await computer.type(line)
     const printed = saw.output.split('\n').map(likeness)
-    return saw.code === code && prints.every(wanted => printed.includes(likeness(wanted)))
+    return saw.code === code && prints.every(wanted => printed.some(isLike(wanted)))
   }
   const fits =
     (await once()) || (prints.length > 0 && (await eventually('', once, { seconds, everyMs: 300 }).catch(() => false)))
@@ -129,6 +131,13 @@ async function type(computer: Computer, { line, prints, code }: Step, seconds: n
       `on ${computer.name}: ${line}\nexited with ${saw.code} and printed:\n${saw.output}\nand not:\n${prints.join('\n') || `(exit ${code})`}`,
     )
   return saw.output
+}
+
+/** Whether a line of output is what the document shows, ` ...` standing for anything. */
+function isLike(shown: string): (printed: string) => boolean {
+  const parts = shown.split(/ ?\.\.\.(?= |$)/).map(likeness)
+  const pattern = new RegExp(`^${parts.map(part => part.replaceAll(/[^\w ]/g, '\\$&')).join('.*')}$`, 's')
+  return printed => pattern.test(printed)
 }
 
 /** A line of output without what differs from run to run: digits, digests and widths. */

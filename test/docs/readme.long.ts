@@ -5,7 +5,7 @@ import { office } from '../support/hosts.ts'
 import { skipped } from '../support/netns.ts'
 import { follow } from './follow.ts'
 
-// README's own commands, on two hosts with nothing but fleetd on them: `npm run test:readme`.
+// README's own commands, on two hosts with nothing but fleetd on them: `npm run test:docs`.
 
 const README = readFileSync(resolve(import.meta.dirname, '../../README.md'), 'utf8')
 /** From the heading of the first fleet to the end of the first rollout. */
