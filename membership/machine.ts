@@ -17,19 +17,19 @@ import { createAtlas } from './atlas.ts'
 import { createAwareness } from './awareness.ts'
 import { createCoordinates, isPlaced } from './coordinates.ts'
 import { createDetector } from './detector.ts'
-import { voids } from './dismissals.ts'
 import { strength } from './evidence.ts'
 import { decodeFrame, encodeFrame, encodeGossip, type Frame, type GossipKind, type Item } from './frames.ts'
-import { isNews, subjectOf } from './heard.ts'
+import { isNews } from './heard.ts'
+import { createHearing } from './hearing.ts'
 import { brokenInvariants } from './invariants.ts'
 import { createJudge } from './judge.ts'
 import { type MemberView, type Status, viewOf } from './members.ts'
 import { createOverlay, type Overlay } from './overlay.ts'
 import { createRedial } from './redial.ts'
 import { createRelays } from './relays.ts'
-import { type Change, createRoster, type Roster } from './roster.ts'
+import { createRoster, type Roster } from './roster.ts'
 import { createSyncing } from './syncing.ts'
-import { compareRecords, compareVitals, createTable, isSuspected, refutes, type Table } from './table.ts'
+import { createTable, isSuspected, type Table } from './table.ts'
 import type { Effect, Heard, Input, MembershipInit } from './types.ts'
 import { createVoice } from './voice.ts'
 
@@ -222,6 +222,23 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     init.now,
   )
 
+  const { take } = createHearing({
+    self,
+    table,
+    profile,
+    voice,
+    roster,
+    overlay,
+    awareness,
+    revoked,
+    addressesOf,
+    place: (now, node, addresses, before) => {
+      if (book.learn(now, node, addresses, before)) detector.moved(node)
+      redial.retry(now, node)
+    },
+    document: bytes => effects.push({ type: 'document', bytes }),
+  })
+
   // ---- what is said ----
 
   const suspect = (node: NodeId, evidence: Suspicion['evidence']): void => {
@@ -258,101 +275,6 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     const me = roster.members.get(self)
     if (me !== undefined) me.coordinate = isPlaced(own) ? own : undefined
     voice.locate(now, own)
-  }
-
-  // ---- what is heard ----
-
-  /** Merges statements that came together, then draws the conclusions. Returns how many were news. */
-  const take = (now: Millis, items: readonly Heard[], onNews?: (index: number) => void): number => {
-    const changes = new Map<NodeId, Change & { known: readonly Address[] }>()
-    let news = 0
-    for (const [index, item] of items.entries()) {
-      const subject = subjectOf(item)
-      if (subject === self) {
-        hearOfSelf(now, item)
-        continue
-      }
-      const known = item.kind === 'record' ? addressesOf(item.statement.body.node) : []
-      if (!merge(item)) continue
-      news += 1
-      onNews?.(index)
-      if (subject === undefined) continue
-      const change = changes.get(subject) ?? { record: false, vitals: false, known }
-      changes.set(subject, change)
-      if (item.kind === 'record') change.record = true
-      if (item.kind === 'vitals') change.vitals = true
-    }
-    for (const [node, change] of changes) {
-      roster.reflect(now, node, change)
-      if (!change.record) continue
-      const { record } = table.entries.get(node)!
-      if (record.body.presence === 'left') continue
-      if (book.learn(now, node, record.body.addresses, change.known)) detector.moved(node)
-      redial.retry(now, node)
-    }
-    return news
-  }
-  const merge = (item: Heard): boolean => {
-    switch (item.kind) {
-      case 'record':
-        return !revoked.has(item.statement.body.node) && table.mergeRecord(item.statement)
-      case 'vitals': {
-        const { node, coordinate } = item.statement.body
-        if (revoked.has(node)) return false
-        // Said seldom: vitals without one leave the last that was said in force.
-        const place = coordinate === undefined ? roster.members.get(node)?.coordinate : undefined
-        if (!table.mergeVitals(item.statement)) return false
-        if (place !== undefined) roster.members.get(node)!.coordinate = place
-        return true
-      }
-      case 'suspicion':
-        return (
-          !revoked.has(item.observer) &&
-          !revoked.has(item.statement.body.subject) &&
-          table.mergeSuspicion(item.statement, item.observer)
-        )
-      case 'dismissal':
-        return !revoked.has(item.statement.body.subject) && table.mergeDismissal(item.statement)
-      case 'document':
-        if (!table.addDocument(documentId(item.bytes), item.bytes)) return false
-        effects.push({ type: 'document', bytes: item.bytes })
-        return true
-      default:
-        return item satisfies never
-    }
-  }
-  const hearOfSelf = (now: Millis, item: Heard): void => {
-    if (voice.leaving) return
-    const { record, vitals } = table.entries.get(self)!
-    switch (item.kind) {
-      case 'record':
-        if (compareRecords(item.statement, record) > 0) voice.outdo(now, item.statement.body.epoch)
-        return
-      case 'vitals':
-        if (vitals === undefined ? item.statement.body.epoch > voice.epoch : compareVitals(item.statement, vitals) > 0)
-          voice.outdo(now, item.statement.body.epoch)
-        return
-      case 'suspicion': {
-        const { body } = item.statement
-        if (refutes(record, item.statement)) return
-        if (body.epoch > voice.epoch || body.seq > voice.seq) return voice.outdo(now, body.epoch)
-        // Once for each version: more of the same say nothing new about our health.
-        if (voice.nextAt() > now + profile.probeInterval && overlay.mayObserve(item.observer, self)) awareness.refuted()
-        return voice.refute(now)
-      }
-      case 'dismissal': {
-        const { body } = item.statement
-        if (voids(record, item.statement)) return
-        // A version that this life never said, a goodbye among them.
-        if (body.epoch > voice.epoch || body.seq > voice.seq || body.presence === 'left')
-          return voice.outdo(now, body.epoch)
-        return voice.refute(now)
-      }
-      case 'document':
-        return
-      default:
-        return item satisfies never
-    }
   }
 
   // ---- frames ----

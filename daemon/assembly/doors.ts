@@ -9,7 +9,7 @@ import { createMetrics } from '../metrics.ts'
 import type { Registry } from '../oci/index.ts'
 import type { Pushes } from '../pushes/index.ts'
 import { serveSerf } from '../serf.ts'
-import { createService } from '../service.ts'
+import { createService } from '../service/index.ts'
 import { startTidying } from '../tidy.ts'
 import { serveWeb } from '../web/index.ts'
 
