@@ -1,7 +1,7 @@
 import { type Digest, type Millis, millis } from '../../protocol/index.ts'
-import type { Permit } from '../ledger/value.ts'
+import type { LedgerValue, Permit } from '../ledger/value.ts'
 import { rest, type Self, save, say } from './state.ts'
-import { next, type Wanted } from './target.ts'
+import { type Move, next, type Wanted } from './target.ts'
 import type { ReplaceIntent } from './types.ts'
 
 // The way to a permit: nothing is held, nobody is disturbed, and everything may be dropped when the ledger wants something else.
@@ -11,10 +11,14 @@ const OUT_OF_TURN = 2_000
 /** How often an installation looks whether the other layers are there. */
 const LOOK_AGAIN = 5_000
 
+// Field by field: every waiting node looks whenever it hears of the ledger, and to spread all of itself took longer than to decide.
+const moveOf = ({ node, layer, current, plan, mark }: Self, now: Millis, value: LedgerValue): Move =>
+  next({ now, node, layer, current, value, plan, mark })
+
 /** Looks at the ledger and takes up what it wants of this node; only while nothing is bound. */
 export function orient(m: Self, now: Millis): void {
   if (m.ledger === null) return
-  const move = next({ ...m, now, value: m.ledger })
+  const move = moveOf(m, now, m.ledger)
   switch (move.type) {
     case 'nothing':
       rest(m)
@@ -98,7 +102,7 @@ export function consider(m: Self, now: Millis, wanted: Wanted): void {
 export function ask(m: Self, now: Millis): void {
   if (m.stage.at !== 'asking' || m.ledger === null) return
   m.stage = { ...m.stage, again: null }
-  const move = next({ ...m, now, value: m.ledger })
+  const move = moveOf(m, now, m.ledger)
   if (move.type !== 'replace' || !move.wanted.open || move.wanted.plan !== m.stage.wanted.plan) return orient(m, now)
   m.effects.push({ type: 'ask-permit', renew: move.wanted.kind === 'renew' })
 }
