@@ -72,9 +72,9 @@ export function memberAnswers({ fleetd, members, find }: Scope) {
     },
     async changeTags(change) {
       const before = members().record().tags
-      const tags = Object.fromEntries(
-        Object.entries({ ...before, ...change.set }).filter(([key]) => !change.delete.includes(key)),
-      )
+      // In the order of their names: a Serf client sends what it sets in an order of chance.
+      const kept = Object.entries({ ...before, ...change.set }).filter(([key]) => !change.delete.includes(key))
+      const tags = Object.fromEntries(kept.sort(([a], [b]) => (a < b ? -1 : 1)))
       members().changeRecord({ tags })
       return { tags }
     },

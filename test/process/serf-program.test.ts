@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { greeted } from '../daemon/serf-rpc/client.ts'
 import { type Daemon, freePort, type Sandbox, sandbox } from '../support/daemons.ts'
@@ -110,7 +111,7 @@ describe.skipIf(!serfInstalled)('the serf program and real daemons', () => {
     await prints('tags', '-set', 'dc=east', '-set', 'rack=7', '-delete', 'role')
     await eventually('n1 to hear of the tags', async () => {
       const { members } = await daemons[1]!.json<{ members: { name: string; tags: object }[] }>('members')
-      return JSON.stringify(members.find(({ name }) => name === 'n0')?.tags) === '{"dc":"east","rack":"7"}'
+      return isDeepStrictEqual(members.find(({ name }) => name === 'n0')?.tags, { dc: 'east', rack: '7' })
     })
     const refused = await run('tags', '-set', 'no spaces=1')
     expect(refused.code).toBe(1)

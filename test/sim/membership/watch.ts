@@ -51,8 +51,10 @@ export function watch(init: WatchInit): (process: Process, other: Host, event: M
       for (const other of process.dropped) if (!other.pruned) process.dropped.delete(other)
       for (const other of pruned) {
         const status = process.machine.status(other.id)
-        if (status === undefined) process.dropped.add(other)
-        else if (process.dropped.has(other))
+        // Who never heard of it may yet: a process that has just started does not know that it was pruned.
+        if (status === undefined) {
+          if (process.machine.knows(other.id)) process.dropped.add(other)
+        } else if (process.dropped.has(other))
           violations.push(`M3: ${host.index} has ${other.index} as ${status} again though it was pruned`)
       }
       for (const [other, since] of process.failed) {
