@@ -27,7 +27,7 @@ export function hear(world: World, host: Host, value: LedgerValue): void {
 }
 
 function perform(world: World, host: Host, effect: ReplacementEffect): void {
-  const { random, faulty, broken, watch } = world
+  const { random, faulty, broken, watch, tally } = world
   const later = (delay: number, run: () => ReplacementInput | undefined): void =>
     world.at(host, delay, () => {
       const result = run()
@@ -57,19 +57,22 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
           host.intent = null
           return undefined
         }
-        if (faulty && random.int(50) === 0) return { type: 'intent-not-persisted', reason: 'the disk is full' }
+        if (faulty && random.int(50) === 0) {
+          tally['intent-refused'] += 1
+          return { type: 'intent-not-persisted', reason: 'the disk is full' }
+        }
         if (broken !== 'release-unbound' || effect.intent.act !== 'release') host.intent = effect.intent
         return { type: 'intent-persisted' }
       })
     case 'drain':
       host.disrupted = true
       // The worst moment to be stopped: it holds a permit, and is about to act on it.
-      if (faulty && random.int(30) === 0) pauseFor(world, host, 6_000 + random.int(14_000))
-      return later(random.int(50), () => ({
-        type: 'drained',
-        answer: faulty && random.int(12) === 0 ? 'failed' : 'ok',
-        reason: '',
-      }))
+      if (faulty && random.int(30) === 0) pauseFor(world, host, 6_000 + random.int(14_000), 'pause-after-grant')
+      return later(random.int(50), () => {
+        const fails = faulty && random.int(12) === 0
+        if (fails) tally['drain-failed'] += 1
+        return { type: 'drained', answer: fails ? 'failed' : 'ok', reason: '' }
+      })
     case 'undrain':
       if (broken === 'release-before-undrained') later(0, () => ({ type: 'undrained' }))
       return later(random.int(100), () => {
@@ -86,6 +89,8 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
         watch.flips(host, intent, world.plan(intent?.act === 'replace' ? intent.plan : null), world.now)
       return later(random.int(200), () => {
         host.current = effect.image
+        tally.flip += 1
+        if (!isWell(world, host)) tally['unwell-after-flip'] += 1
         world.at(host, 20, () =>
           input(world, host, { type: 'health', health: isWell(world, host) ? 'passing' : 'failing', reason: '' }),
         )
@@ -99,7 +104,11 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
       // Who never went down has been put back before.
       if (outcome !== 'skipped') host.disrupted = false
       // The worst moment to be killed: the proposal has left, and may be completed by anybody at any time.
-      if (faulty && random.int(10) === 0) world.at(host, random.int(80), () => kill(world, host))
+      if (faulty && random.int(10) === 0)
+        world.at(host, random.int(80), () => {
+          tally['crash-at-release'] += 1
+          kill(world, host)
+        })
       if (ownPermit(world, host) !== undefined) return later(1, () => ({ type: 'released' }))
       const action: Action = { type: 'release', node: host.node, token, outcome, reason: '', now: host.clock() }
       return propose(world, host, action, answer => {
@@ -157,6 +166,12 @@ function permitOf({ node, intent, heard, clock }: Host, token: number | null): P
 }
 
 export function boot(world: World, host: Host): void {
+  const { tally } = world
+  if (host.life > 0) {
+    tally.restart += 1
+    if (host.intent !== null) tally['restart-with-intent'] += 1
+    if (host.memory !== host.disk) tally['unwritten-lost'] += 1
+  }
   host.alive = true
   host.life += 1
   host.silent = false

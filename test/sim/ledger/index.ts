@@ -9,10 +9,12 @@ import { intrude } from './intruder.ts'
 import { orders, submit, tendToEnd, writeOffs } from './operator.ts'
 import type { Broken } from './planted.ts'
 import { drawSchedule } from './schedule.ts'
+import { type Tally, tallyCommitted } from './tally.ts'
 import { bootAll, clearUp, fault } from './weather.ts'
 import { createWorld, type World } from './world.ts'
 
 export { type Broken, PLANTED } from './planted.ts'
+export { addTally, describeTally, newTally, type Tally } from './tally.ts'
 
 export interface Outcome {
   readonly violations: readonly string[]
@@ -21,6 +23,8 @@ export interface Outcome {
   readonly events: number
   readonly grants: number
   readonly finished: boolean
+  /** How often each kind of fault, order and intrusion took place. */
+  readonly tally: Readonly<Tally>
 }
 
 export interface Options {
@@ -39,7 +43,9 @@ export function runSchedule(seed: number, { voters, broken, seek = '' }: Options
   const world = createWorld(drawSchedule(random, voters), random, broken)
   const { agenda, all, watch } = world
   world.learn = value => {
+    const before = watch.newest()
     watch.committed(value, world.plan, world.now)
+    if (watch.newest() !== before) tallyCommitted(world, before, value)
     for (const host of all) if (random.int(2) === 0) world.at(host, world.latency(), () => hear(world, host, value))
   }
 
@@ -77,7 +83,14 @@ export function runSchedule(seed: number, { voters, broken, seek = '' }: Options
     watch.violations.push(
       `I5: it has not ended ${PATIENCE / 1000} s after the last fault: ${phase}, permits ${permits.length}`,
     )
-  return { violations: watch.violations, took: world.now - EPOCH_START, events, grants: watch.grants, finished }
+  return {
+    violations: watch.violations,
+    took: world.now - EPOCH_START,
+    events,
+    grants: watch.grants,
+    finished,
+    tally: world.tally,
+  }
 }
 
 /** Nothing is under way, and everybody who is left is up. */

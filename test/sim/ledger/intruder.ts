@@ -15,9 +15,11 @@ const KINDS: readonly Kind[] = [
  */
 export function intrude(world: World): void {
   const { random } = world
-  const plan = badPlan(world, KINDS[random.int(KINDS.length)]!)
+  const kind = KINDS[random.int(KINDS.length)]!
+  const plan = badPlan(world, kind)
   const host = world.all[random.int(world.all.length)]!
   if (plan !== undefined && host.alive) {
+    world.tally[kind] += 1
     spread(world, plan)
     propose(world, host, { type: 'start', plan, now: millis(0) }, () => undefined)
   }

@@ -16,10 +16,19 @@ function at(world: World, action: Action): void {
   if (host.alive) propose(world, host, action, () => undefined)
 }
 
+const ORDERS = {
+  pause: 'pauses',
+  resume: 'resumes',
+  undo: 'undoes',
+  promote: 'promotes',
+  abort: 'aborts',
+} as const
+
 /** An operator's word on what is under way as far as it is known. */
-function say(world: World, type: 'pause' | 'resume' | 'undo' | 'promote' | 'abort'): void {
+function say(world: World, type: keyof typeof ORDERS): void {
   const { generation, wave } = world.watch.newest()
   world.watch.ordered(type, generation)
+  world.tally[ORDERS[type]] += 1
   const meant = world.broken === 'orders-unaddressed' ? undefined : { generation, wave }
   at(world, { type, reason: '', now: millis(world.now), meant })
 }
@@ -61,7 +70,7 @@ export function orders(world: World): void {
   const some = (oneIn: number, within: number, act: () => void): void => {
     if (random.int(oneIn) === 0) world.agenda.add(world.now + random.int(within), act)
   }
-  const order = (type: 'pause' | 'resume' | 'undo' | 'promote' | 'abort') => (): void => say(world, type)
+  const order = (type: keyof typeof ORDERS) => (): void => say(world, type)
   some(6, 6_000, order('undo'))
   some(8, 6_000, order('pause'))
   some(8, 9_000, order('resume'))

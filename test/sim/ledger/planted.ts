@@ -66,6 +66,6 @@ function isTurn(world: World, host: Host, plan: Statement<Plan> | undefined): bo
 /** A member that cannot be reached is soon held to be dead. */
 function believesAlive(world: World, host: Host, node: NodeId): boolean {
   const other = world.hosts.get(node)
-  return other?.alive === true && other.pausedUntil <= world.now && world.sideOf(host.node) === world.sideOf(node)
+  return other?.alive === true && other.pausedUntil <= world.now && world.reaches(node, host.node)
 }
 const imageOf = (world: World, node: NodeId): Digest | undefined => world.hosts.get(node)?.current

@@ -41,6 +41,7 @@ export function answer(world: World, voter: Host, request: Request, reply: (repl
   voter.memory = result.state
   if (broken === 'reply-before-persist') reply(said)
   if (faulty && random.int(400) === 0) {
+    world.tally['voter-disk-refused'] += 1
     voter.silent = true
     return
   }

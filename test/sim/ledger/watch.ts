@@ -23,6 +23,7 @@ export interface Watch {
   meant(plan: Statement<Plan>): void
   /** What an operator orders, and of which generation. */
   ordered(verb: string, generation: number): void
+  wasOrdered(verb: string, generation: number): boolean
   /** Somebody learned that this value is committed. */
   committed(value: LedgerValue, plan: (id: Digest | null) => Statement<Plan> | undefined, now: number): void
   /** A host begins to change what it runs, under its permit. */
@@ -78,6 +79,7 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
     newest: () => newest,
     meant: plan => void meant.add(plan.id),
     ordered: (verb, generation) => void said.add(`${verb} ${generation}`),
+    wasOrdered: (verb, generation) => said.has(`${verb} ${generation}`),
 
     committed(value, planOf, now) {
       const name = `${value.epoch}.${value.version}`

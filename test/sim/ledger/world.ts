@@ -5,6 +5,7 @@ import { type Agenda, createAgenda } from '../heap.ts'
 import { EPOCH_START, NODES, V1 } from './fleet.ts'
 import type { Broken } from './planted.ts'
 import type { Schedule } from './schedule.ts'
+import { newTally, type Tally } from './tally.ts'
 import { createWatch, type Watch } from './watch.ts'
 
 export interface Host {
@@ -56,9 +57,15 @@ export interface World {
   faulty: boolean
   /** Since when there has been neither fault nor order. */
   calmSince: number
+  /** What has taken place so far. */
+  readonly tally: Tally
   /** Hosts of another side do not reach each other. */
   sides: ReadonlyMap<NodeId, number>
   sideOf(node: NodeId): number
+  /** A host that all others hear, or that hears all others, but not both. */
+  oneWay: { readonly node: NodeId; readonly is: 'mute' | 'deafened' } | undefined
+  /** Whether what `from` sends is on a way that leads to `to`. */
+  reaches(from: NodeId, to: NodeId): boolean
   /** Plans that have been spread, by id. */
   readonly plans: Map<Digest, Statement<Plan>>
   plan(id: Digest | null): Statement<Plan> | undefined
@@ -88,8 +95,15 @@ export function createWorld(schedule: Schedule, random: Random, broken: Broken |
     now: EPOCH_START,
     faulty: true,
     calmSince: EPOCH_START,
+    tally: newTally(),
     sides: new Map(),
     sideOf: node => world.sides.get(node) ?? 0,
+    oneWay: undefined,
+    reaches(from, to) {
+      const { oneWay } = world
+      if (oneWay !== undefined && (oneWay.is === 'mute' ? from : to) === oneWay.node) return false
+      return world.sideOf(from) === world.sideOf(to)
+    },
     plans: new Map(),
     plan: id => (id === null ? undefined : world.plans.get(id)),
     at(host, delay, run) {
@@ -101,13 +115,18 @@ export function createWorld(schedule: Schedule, random: Random, broken: Broken |
       }
       agenda.add(world.now + delay, event)
     },
-    latency: () => 1 + random.int(world.faulty && random.int(20) === 0 ? 400 : 15),
+    latency() {
+      const late = world.faulty && random.int(20) === 0
+      if (late) world.tally['message-late'] += 1
+      return 1 + random.int(late ? 400 : 15)
+    },
     deliver(from, to, run) {
       const copies = world.faulty && random.int(50) === 0 ? 2 : 1
       for (let copy = 0; copy < copies; copy++) {
-        if (world.faulty && random.float() < schedule.loss) continue
-        if (world.sideOf(from.node) !== world.sideOf(to.node)) continue
-        world.at(to, world.latency(), run)
+        if (copy > 0) world.tally['message-repeated'] += 1
+        if (world.faulty && random.float() < schedule.loss) world.tally['message-lost'] += 1
+        else if (!world.reaches(from.node, to.node)) world.tally['message-cut'] += 1
+        else world.at(to, world.latency(), run)
       }
     },
     learn: () => {},
@@ -126,8 +145,14 @@ export function clockOf(world: World, host: Host): () => Millis {
 }
 
 /** Stops a host's process for a while, unless it is stopped already. */
-export function pauseFor(world: World, host: Host, long: number): void {
+export function pauseFor(
+  world: World,
+  host: Host,
+  long: number,
+  why: 'pause' | 'long-pause' | 'pause-after-grant',
+): void {
   if (host.pausedUntil > world.now) return
+  world.tally[why] += 1
   host.pausedUntil = world.now + long
   host.absentSince = world.now
 }
