@@ -3,12 +3,16 @@ import { isPlaced } from './coordinates.ts'
 
 /** The first coordinate is said so long after it was known, milliseconds: by then a few measurements have gone into it. */
 const FIRST = 5_000
-/** Then each is said at least so long after the one before: twice as long every time, up to an hour. A settled fleet is a quiet one. */
+/** Then each is said at least so long after the one before: four times as long every time, up to an hour. A settled fleet is a quiet one. */
+const LONGER = 4
 const LONGEST = 3_600_000
 /** Unless it has jumped, as after a move to another network: then a minute is enough. */
 const AFTER_JUMP = 60_000
-/** How far a place may be from what was said of it without anybody being told. Seconds of round trip. */
-const DRIFT = 0.0002
+/**
+ * How far a place may be from what was said of it without anybody being told. Seconds of round trip: less than what a busy host
+ * adds to one, and than what makes a peer near or far.
+ */
+const DRIFT = 0.001
 const JUMP = 0.02
 
 /**
@@ -43,7 +47,7 @@ export function createWhereabouts(): Whereabouts {
     say(now) {
       if (current === undefined) return undefined
       // Said along with something else it costs nothing, and need not be said again soon.
-      if (said === undefined || due(now)) wait = Math.min(LONGEST, 2 * wait)
+      if (said === undefined || due(now)) wait = Math.min(LONGEST, LONGER * wait)
       said = current
       since = now
       return current
