@@ -10,14 +10,14 @@ test('no schedule of crashes, pauses, partitions, moves and restarts breaks M1, 
 }, 120_000)
 
 // Each check of the harness is seen to notice a daemon that is broken on purpose.
-test.each<[Fault, RegExp, number?]>([
+test.each<[Fault, RegExp]>([
   ['epoch-not-persisted', /^M2: /],
-  ['forgets-the-dead', /^M2: /, 2],
-  ['never-refutes', /^M2: /, 2],
+  ['forgets-the-dead', /^M2: /],
+  ['never-refutes', /^M2: /],
   ['ignores-revocations', /^M3: /],
-])('with %s something is reported', (fault, expected, seed = 1) => {
-  expect(runSchedule({ seed })).toEqual([])
-  expect(runSchedule({ seed, fault }).some(sentence => expected.test(sentence))).toBe(true)
+])('with %s something is reported', (fault, expected) => {
+  // Of the seeds that the test above finds nothing at.
+  expect(runSchedule({ seed: 1, fault }).some(sentence => expected.test(sentence))).toBe(true)
 })
 
 test.each([10, 60])(
