@@ -9,6 +9,8 @@ export const LIMITS = {
   rpcMessage: 1024 * 1024,
   /** One frame on a bulk channel: about 1 MiB of chunks and their framing. */
   channelFrame: 2 * 1024 * 1024,
+  /** The lowest limit of what chunks may take on the network, bytes a second: with one below it, what is worth a message would be more than a tenth of it. */
+  lowestRate: 10_000,
   /** One gossiped envelope. */
   gossip: 256 * 1024,
   record: 8 * 1024,

@@ -5,6 +5,7 @@ import {
   createImages,
   createRetention,
   createScrub,
+  createThrottles,
   type Images,
   type KeptFor,
   openPins,
@@ -63,6 +64,16 @@ export async function createHoldings(
     store,
     // A provider need be no neighbour of ours, nor somebody whom we can dial.
     network: addressed(network, node => roster.find(node)?.addresses ?? []),
+    // One of whom it is not known yet is taken to be here.
+    isNear: peer => (roster.find(peer)?.zone ?? ground.present.labels.zone) === ground.present.labels.zone,
+    throttle: await createThrottles({
+      db: dataDir.db,
+      limits: () => ground.present.settings,
+      zone: () => ground.present.labels.zone,
+      zoneOf: peer => roster.find(peer)?.zone ?? '',
+      now,
+      log,
+    }),
     now,
     random,
     log,

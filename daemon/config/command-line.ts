@@ -23,8 +23,8 @@ export function fromCommandLine(argv: readonly string[], version: string): Comma
   }
   const { config, checkConfig, ...flags } = program.opts<Record<string, unknown>>()
   const values: Record<string, unknown> = { ...flags }
-  const tags = ALL_OPTIONS.find(option => option.kind === 'tags')!.key
-  if (values[tags] !== undefined) values[tags] = parseTags(values[tags] as string[], flagOf(tags))
+  for (const { kind, key } of ALL_OPTIONS)
+    if (kind === 'tags' && values[key] !== undefined) values[key] = parseTags(values[key] as string[], flagOf(key))
   for (const { key, kind } of ALL_OPTIONS)
     if (kind === 'number' && values[key] !== undefined) values[key] = parseNumber(String(values[key]), flagOf(key))
   return {
@@ -90,5 +90,5 @@ What runs on this host stands in the file alone:
       checks: [{ name: http, http: "http://127.0.0.1:8080/healthz" }]
 
 SIGINT leaves the fleet and stops; SIGTERM stops without leaving; a second signal stops at once.
-SIGHUP reads the files again: event handlers, tags, --quota, --min-free and the log level change at once, all else at the next start.
+SIGHUP reads the files again: event handlers, tags, --quota, --min-free, the limits of chunks on the network and the log level change at once, all else at the next start.
 SIGUSR2 has the garbage collected; /metrics says what was left.`

@@ -3,7 +3,7 @@ export interface Option {
   readonly key: string
   readonly flags: string
   readonly help: string
-  /** What its text means. `list` and `tags` are given again and again as a flag, and with commas in a variable; `lines` on lines of it. */
+  /** What its text means. `list` and `tags` (key=value) are given again and again as a flag, and with commas in a variable; `lines` on lines of it. */
   readonly kind: 'text' | 'number' | 'list' | 'lines' | 'switch' | 'tags'
 }
 
@@ -116,6 +116,38 @@ export const OPTIONS = {
       help: 'what the disk is left with, as 1GiB or as a part of it (default: 3%)',
     },
   ],
+  'Chunks on the network': [
+    {
+      key: 'uploadLimit',
+      flags: '--upload-limit <rate>',
+      kind: 'text',
+      help: 'what chunks of images may take on the way out in a second, as 4MiB (default: no limit)',
+    },
+    {
+      key: 'downloadLimit',
+      flags: '--download-limit <rate>',
+      kind: 'text',
+      help: 'the same on the way in (default: no limit)',
+    },
+    {
+      key: 'zoneUploadLimit',
+      flags: '--zone-upload-limit <zone=rate>',
+      kind: 'tags',
+      help: 'what may go to members of a zone in a second, beside the limit of all (repeatable)',
+    },
+    {
+      key: 'zoneDownloadLimit',
+      flags: '--zone-download-limit <zone=rate>',
+      kind: 'tags',
+      help: 'what may come from members of a zone in a second (repeatable)',
+    },
+    {
+      key: 'zoneBudget',
+      flags: '--zone-budget <size/time>',
+      kind: 'text',
+      help: 'what chunks to and from other zones may take together in each such time, as 500MiB/24h, for links that are paid by the byte (default: no limit)',
+    },
+  ],
   'Local interface': [
     {
       key: 'api',
@@ -171,7 +203,7 @@ export const OPTIONS = {
 export const ALL_OPTIONS: readonly Option[] = Object.values(OPTIONS).flat()
 
 /** Settings that the interface names and this version does not have. To take one and ignore it would be worse than to refuse it. */
-export const NOT_AVAILABLE: readonly string[] = ['apiTokenFile', 'fleetlock', 'uploadLimit', 'downloadLimit']
+export const NOT_AVAILABLE: readonly string[] = ['apiTokenFile', 'fleetlock']
 
 /** `dataDir` as a flag: `--data-dir`. */
 export const flagOf = (key: string): string => `--${key.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`

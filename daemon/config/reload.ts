@@ -3,6 +3,7 @@ import type { Config } from './schema.ts'
 
 /** The settings that a running daemon takes up; every other one takes effect at the next start. */
 export const RELOADABLE: readonly (keyof Config)[] = [
+  'downloadLimit',
   'eventHandler',
   'handlerTimeout',
   'handlerConcurrency',
@@ -10,6 +11,10 @@ export const RELOADABLE: readonly (keyof Config)[] = [
   'minFree',
   'quota',
   'tag',
+  'uploadLimit',
+  'zoneBudget',
+  'zoneDownloadLimit',
+  'zoneUploadLimit',
 ]
 
 /** The names of the settings that a reload changes. */

@@ -3,7 +3,7 @@ import { homedir, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
 import { FleetError, isToken, LIMITS, recordSchema, toFleetError } from '../../protocol/index.ts'
-import type { Amount } from '../../rollout/index.ts'
+import type { Amount, ByteBudget } from '../../rollout/index.ts'
 import { duration, layerSchema } from '../drivers/index.ts'
 import { type HandlerSpec, parseHandlerSpec } from '../handlers/spec.ts'
 // Not through the folder's index: --help and --check-config need no libp2p.
@@ -48,6 +48,11 @@ const apiAddress = z
     text => isUnix(text) || isLoopback(text),
     'a TCP address other than loopback needs TLS and a token file, which this version does not have; use loopback or unix:PATH',
   )
+
+/** Each has a token bucket of its own. */
+const MAX_ZONE_LIMITS = 256
+/** What is used of a budget is written down every so often, and a window has to be long beside that. Milliseconds. */
+const SHORTEST_BUDGET = 60_000
 
 /** Many handlers share few places to run in; who has more than this wants one script that looks at its environment. */
 const MAX_HANDLERS = 64
@@ -108,15 +113,19 @@ const amount = (otherwise: string) =>
     .string()
     .default(otherwise)
     .transform((text, context): Amount => {
-      const [, digits = '', unit = ''] = /^(\d{1,12}(?:\.\d{1,6})?)\s*([A-Za-z]*|%)$/.exec(text) ?? []
-      const value = Number(digits)
-      const scale = BYTES[unit.toLowerCase()]
-      if (digits !== '' && unit === '%' && value <= 100) return { share: value / 100 }
-      if (digits !== '' && scale !== undefined && value * scale <= Number.MAX_SAFE_INTEGER)
-        return { bytes: Math.round(value * scale) }
+      const share = /^(\d{1,3}(?:\.\d{1,6})?)\s*%$/.exec(text)
+      if (share !== null && Number(share[1]) <= 100) return { share: Number(share[1]) / 100 }
+      const bytes = bytesIn(text)
+      if (bytes !== undefined) return { bytes }
       context.addIssue({ code: 'custom', message: 'expected a size such as 10GiB, or a part of the disk such as 20%' })
       return z.NEVER
     })
+/** `10GiB` in bytes; undefined where it is no size. */
+function bytesIn(text: string): number | undefined {
+  const [, digits = '', unit = ''] = /^(\d{1,12}(?:\.\d{1,6})?)\s*([A-Za-z]*)$/.exec(text) ?? []
+  const value = Math.round(Number(digits) * (BYTES[unit.toLowerCase()] ?? Number.NaN))
+  return digits !== '' && value <= Number.MAX_SAFE_INTEGER ? value : undefined
+}
 const BYTES: Readonly<Record<string, number>> = {
   '': 1,
   b: 1,
@@ -129,6 +138,30 @@ const BYTES: Readonly<Record<string, number>> = {
   gb: 1e9,
   tb: 1e12,
 }
+
+/** Bytes a second as `4MiB` or `4MiB/s`. */
+const rate = z.string().transform((text, context): number => {
+  const bytes = bytesIn(text.replace(/\/s$/, ''))
+  if (bytes !== undefined && bytes >= LIMITS.lowestRate) return bytes
+  context.addIssue({
+    code: 'custom',
+    message: `expected a size such as 4MiB for each second, at least ${LIMITS.lowestRate} bytes`,
+  })
+  return z.NEVER
+})
+const zoneRates = z
+  .record(recordSchema.shape.zone, rate)
+  .refine(zones => Object.keys(zones).length <= MAX_ZONE_LIMITS, `expected at most ${MAX_ZONE_LIMITS} zones`)
+  .default({})
+
+const budget = z.string().transform((text, context): ByteBudget => {
+  const [size = '', time = ''] = text.split('/')
+  const bytes = bytesIn(size)
+  const window = duration.safeParse(time)
+  if (bytes !== undefined && window.success && window.data >= SHORTEST_BUDGET) return { bytes, window: window.data }
+  context.addIssue({ code: 'custom', message: 'expected a size and a time of at least a minute, such as 500MiB/24h' })
+  return z.NEVER
+})
 
 /** Every setting, with its default. Lengths of time are milliseconds once parsed. */
 export const configSchema = z.strictObject({
@@ -172,6 +205,11 @@ export const configSchema = z.strictObject({
   oci: ociAddress.optional(),
   quota: amount('20%'),
   minFree: amount('3%'),
+  uploadLimit: rate.optional(),
+  downloadLimit: rate.optional(),
+  zoneUploadLimit: zoneRates,
+  zoneDownloadLimit: zoneRates,
+  zoneBudget: budget.optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   logFormat: z.enum(['json', 'pretty']).default(() => (process.stderr.isTTY ? 'pretty' : 'json')),
   layers: z

@@ -9,9 +9,11 @@ import {
   verifyChunk,
 } from '../../rollout/index.ts'
 import type { Channel, Network } from '../network/index.ts'
-import { PACKINGS, unpack } from './packing.ts'
+import { unpack } from './packing.ts'
+import { type Creditor, createCreditor, createPartReader } from './parts.ts'
+import type { Throttle } from './throttle.ts'
 import type { Traffic } from './traffic.ts'
-import { decodeMessage, encodeMessage, type Message, SERVICE } from './wire.ts'
+import { ACCEPTS, decodeMessage, encodeMessage, type Message, SERVICE } from './wire.ts'
 
 type ChunkMessage = Extract<Message, { type: 'chunk' | 'packed' }>
 
@@ -28,7 +30,10 @@ export interface DownloadInit {
   readonly store: ImageStore
   readonly network: Network
   readonly traffic: Traffic
+  readonly throttle: Throttle
   readonly providers: (image: Digest) => readonly NodeId[]
+  /** Whether a peer is in this node's zone. */
+  readonly isNear: (peer: NodeId) => boolean
   readonly now: () => Millis
   readonly random: Random
   readonly log: Logger
@@ -48,8 +53,10 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
     chunks: index,
     have: at => !wanted(at) || store.has(index[at]!.digest),
     random: init.random,
+    isNear: init.isNear,
   })
   const channels = new Map<NodeId, Channel>()
+  const creditors = new Map<NodeId, Creditor>()
   const connecting = new Set<NodeId>()
   const banned = new Set<NodeId>()
   const storing = new Set<Promise<void>>()
@@ -70,6 +77,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       clearInterval(lookTimer)
       signal.removeEventListener('abort', cancelled)
       for (const channel of channels.values()) channel.close()
+      for (const creditor of creditors.values()) creditor.close()
       if (error === undefined) resolve()
       else reject(error)
     }
@@ -82,7 +90,14 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       )
 
     const input = (next: SwarmInput): void => {
-      if (!over.signal.aborted) for (const effect of swarm.step(init.now(), next)) perform(effect)
+      if (over.signal.aborted) return
+      // Who may not send is not slow: it is this node that has no room for it now.
+      if (next.type === 'wake')
+        for (const [peer, creditor] of creditors) {
+          creditor.consider()
+          if (creditor.starves()) for (const effect of swarm.step(init.now(), { type: 'heard', peer })) perform(effect)
+        }
+      for (const effect of swarm.step(init.now(), next)) perform(effect)
     }
     const perform = (effect: SwarmEffect): void => {
       switch (effect.type) {
@@ -92,6 +107,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
             .get(effect.peer)
             ?.send(encodeMessage({ type: effect.type, indexes: effect.indexes }))
             .catch(() => lose(effect.peer))
+          creditors.get(effect.peer)?.consider()
           return
         case 'ban':
           banned.add(effect.peer)
@@ -120,6 +136,8 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       const channel = channels.get(peer)
       if (channel === undefined) return
       channels.delete(peer)
+      creditors.get(peer)?.close()
+      creditors.delete(peer)
       channel.close()
       input({ type: 'gone', peer })
     }
@@ -142,10 +160,26 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
     }
 
     const read = async (peer: NodeId, channel: Channel): Promise<void> => {
+      const parts = createPartReader()
+      const creditor = createCreditor({
+        channel,
+        throttle: init.throttle,
+        asked: () => swarm.asked(peer),
+        signal: either,
+      })
+      creditors.set(peer, creditor)
       try {
-        await channel.send(encodeMessage({ type: 'open', image: digest, accepts: PACKINGS }))
+        await channel.send(encodeMessage({ type: 'open', image: digest, accepts: ACCEPTS }))
+        creditor.consider()
         for await (const frame of channel.frames) {
-          const message = decodeMessage(frame)
+          let message = decodeMessage(frame)
+          if (message.type === 'part') {
+            creditor.came(message.bytes.byteLength)
+            input({ type: 'heard', peer })
+            const whole = parts.take(message)
+            if (whole === undefined) continue
+            message = whole
+          }
           switch (message.type) {
             case 'bitmap':
               if (message.has.byteLength === 0 && index.length > 0) return

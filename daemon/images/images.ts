@@ -25,6 +25,7 @@ import {
 } from '../../rollout/index.ts'
 import type { Network } from '../network/index.ts'
 import { download } from './download.ts'
+import type { Throttle } from './throttle.ts'
 import { createTraffic, type PeerTraffic } from './traffic.ts'
 import { serve, type Upload } from './upload.ts'
 import {
@@ -107,6 +108,10 @@ export interface Images {
 export interface ImagesInit {
   readonly store: ImageStore
   readonly network: Network
+  /** Whether a peer is in this node's zone. */
+  readonly isNear: (peer: NodeId) => boolean
+  /** Limits of what chunks may take on the network. */
+  readonly throttle: { readonly up: Throttle; readonly down: Throttle }
   readonly now: () => Millis
   readonly random: Random
   readonly log: Logger
@@ -153,6 +158,7 @@ export function createImages(init: ImagesInit): Images {
     void serve(channel, {
       store,
       traffic,
+      throttle: init.throttle.up,
       log,
       opened(upload) {
         uploads.add(upload)
@@ -220,7 +226,9 @@ export function createImages(init: ImagesInit): Images {
     store,
     network,
     traffic,
+    throttle: init.throttle.down,
     providers: init.providers,
+    isNear: init.isNear,
     now: init.now,
     random: init.random,
     log,

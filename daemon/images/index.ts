@@ -3,6 +3,7 @@
 // It knows peers only as providers that somebody else names, and which images are wanted only by being asked.
 
 export { createImages, type FetchProgress, type Images } from './images.ts'
+export { createThrottles, type Throttles } from './limits.ts'
 export { openPins, type Pins } from './pins.ts'
 export { createRetention, type KeptFor, type Retention } from './retention.ts'
 export { createScrub, type Scrub } from './scrub.ts'

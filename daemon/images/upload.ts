@@ -3,7 +3,9 @@ import { type ChunkRef, type Digest, toFleetError } from '../../protocol/index.t
 import type { ImageStore, VerifiedChunk } from '../../rollout/index.ts'
 import type { Channel } from '../network/index.ts'
 import { looksPackable, type Packing, pack } from './packing.ts'
+import { createPartSender } from './parts.ts'
 import { createPays } from './pays.ts'
+import type { Throttle } from './throttle.ts'
 import type { Traffic } from './traffic.ts'
 import { decodeMessage, encodeMessage, MAX_INDEXES } from './wire.ts'
 
@@ -23,14 +25,22 @@ export interface Upload {
 /** Serves one channel until it closes: one chunk after the other, so that back-pressure shares the uplink fairly between peers. */
 export async function serve(
   channel: Channel,
-  init: { store: ImageStore; traffic: Traffic; log: Logger; opened: (upload: Upload) => () => void },
+  init: {
+    store: ImageStore
+    traffic: Traffic
+    throttle: Throttle
+    log: Logger
+    opened: (upload: Upload) => () => void
+  },
 ): Promise<void> {
   const { store, traffic, log } = init
   const waiting = new Set<number>()
   let image: Digest | undefined
   let index: readonly ChunkRef[] = []
   let sending = false
-  let accepts: readonly Packing[] = []
+  let accepts: readonly (Packing | 'parts')[] = []
+  const over = new AbortController()
+  const parts = createPartSender(channel, init.throttle, over.signal)
   const pays = createPays(performance.now())
   const news: number[] = []
   let timer: NodeJS.Timeout | undefined
@@ -46,12 +56,13 @@ export async function serve(
     const tries = accepts.includes('br') && pays.packs && looksPackable(bytes)
     const packed = tries ? await pack(bytes) : undefined
     const packing = tries ? performance.now() - start : 0
-    await channel.send(
+    await parts.send(
       encodeMessage(
         packed === undefined
           ? { type: 'chunk', index: at, bytes }
           : { type: 'packed', index: at, packing: 'br', bytes: packed },
       ),
+      accepts.includes('parts'),
     )
     pays.sent(performance.now(), { bytes: bytes.byteLength, packing })
     traffic.at(image!, channel.peer).sent += (packed ?? bytes).byteLength
@@ -105,6 +116,9 @@ export async function serve(
           if (waiting.size > MAX_WAITING) return
           pump().catch(() => channel.close())
           break
+        case 'credit':
+          parts.credit(message.bytes)
+          break
         case 'cancel':
           for (const at of message.indexes) waiting.delete(at)
           break
@@ -115,6 +129,7 @@ export async function serve(
   } catch (error) {
     log.debug({ peer: channel.peer, reason: toFleetError(error).message }, 'an upload ended')
   } finally {
+    over.abort()
     clearTimeout(timer)
     closed?.()
     channel.close()

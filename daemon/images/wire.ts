@@ -6,8 +6,8 @@ export const SERVICE = { describe: 'image', chunks: 'chunks' } as const
 
 /** What a downloader and whoever serves it say on a chunk channel. The downloader opens it and says `open` first; the other answers with `has`. */
 export type Message =
-  /** `accepts`: how chunks may come packed. One that says nothing of it, or nothing that this version knows, gets them plain. */
-  | { readonly type: 'open'; readonly image: Digest; readonly accepts: readonly Packing[] }
+  /** `accepts`: how chunks may come packed, and whether they may come in parts. One that says nothing of it, or nothing that this version knows, gets them plain and whole. */
+  | { readonly type: 'open'; readonly image: Digest; readonly accepts: readonly (Packing | 'parts')[] }
   /** All that the sender has, as a bitmap. Empty: it does not know the image. */
   | { readonly type: 'bitmap'; readonly has: Uint8Array }
   | { readonly type: 'has'; readonly indexes: readonly number[] }
@@ -17,6 +17,13 @@ export type Message =
   /** A chunk that is smaller so. Only to who accepts this packing. */
   | { readonly type: 'packed'; readonly index: number; readonly packing: Packing; readonly bytes: Uint8Array }
   | { readonly type: 'refused'; readonly index: number }
+  /** A piece of an encoded message that is longer than what may be sent at once; `last` ends it. Only to who accepts parts. */
+  | { readonly type: 'part'; readonly last: boolean; readonly bytes: Uint8Array }
+  /** From the downloader: from now on no more bytes in parts than it has given credit for, and here are so many more. null: as many as there are. */
+  | { readonly type: 'credit'; readonly bytes: number | null }
+
+/** What a node of this version takes. */
+export const ACCEPTS: readonly (Packing | 'parts')[] = [...PACKINGS, 'parts']
 
 /** Chunks that one message names at most. */
 export const MAX_INDEXES = 65_536
@@ -28,9 +35,9 @@ const isDigest = (value: unknown): value is Digest => typeof value === 'string' 
 
 const isPacking = (value: unknown): value is Packing => PACKINGS.includes(value as Packing)
 
-/** Those of a peer's packings that this version knows. */
-const packingsIn = (value: unknown): Packing[] =>
-  Array.isArray(value) ? PACKINGS.filter(packing => value.includes(packing)) : []
+/** What of a peer's ways to take chunks this version knows. */
+const knownOf = (value: unknown): (Packing | 'parts')[] =>
+  Array.isArray(value) ? ACCEPTS.filter(known => value.includes(known)) : []
 
 export function encodeMessage(message: Message): Uint8Array {
   switch (message.type) {
@@ -48,6 +55,10 @@ export function encodeMessage(message: Message): Uint8Array {
       return encode([message.type, message.index, message.packing, message.bytes])
     case 'refused':
       return encode([message.type, message.index])
+    case 'part':
+      return encode([message.type, message.last, message.bytes])
+    case 'credit':
+      return encode([message.type, message.bytes])
     default:
       return message satisfies never
   }
@@ -64,8 +75,12 @@ export function decodeMessage(frame: Uint8Array): Message {
       return { type, index: first as number, packing: second, bytes: third }
     if ((type === 'has' || type === 'request' || type === 'cancel') && isIndexes(first)) return { type, indexes: first }
     if (type === 'bitmap' && first instanceof Uint8Array) return { type, has: first }
+    if (type === 'part' && typeof first === 'boolean' && second instanceof Uint8Array)
+      return { type, last: first, bytes: second }
+    if (type === 'credit' && (first === null || (Number.isSafeInteger(first) && (first as number) >= 0)))
+      return { type, bytes: first as number | null }
     if (type === 'refused' && Number.isInteger(first)) return { type, index: first as number }
-    if (type === 'open' && isDigest(first)) return { type, image: first, accepts: packingsIn(second) }
+    if (type === 'open' && isDigest(first)) return { type, image: first, accepts: knownOf(second) }
   }
   throw new FleetError('corrupt', 'not a message of the image swarm')
 }

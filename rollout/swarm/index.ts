@@ -1,1 +1,2 @@
-export { createSwarm, type Swarm, type SwarmEffect, type SwarmInput } from './machine.ts'
+export * from './allotment.ts'
+export * from './machine.ts'

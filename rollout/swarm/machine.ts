@@ -16,6 +16,8 @@ const SAMPLE = 512
 const YIELD = 300
 /** Nor is it left to them again for this long. Milliseconds. */
 const IMPATIENCE = 1_000
+/** What another one of this zone is meant to bring in over its border is left to it for as long as something comes, and this long after. Milliseconds. */
+const BORDER_YIELD = 5_000
 /** In the endgame a chunk is asked of at most so many peers at once. */
 const ENDGAME_COPIES = 2
 
@@ -27,6 +29,8 @@ export type SwarmInput =
   | { readonly type: 'gone'; readonly peer: NodeId }
   /** A chunk came and was verified and stored, or was found not to match its digest. */
   | { readonly type: 'chunk'; readonly peer: NodeId; readonly index: number; readonly good: boolean }
+  /** A part of a chunk came. */
+  | { readonly type: 'heard'; readonly peer: NodeId }
   /** The peer does not have it after all. */
   | { readonly type: 'refused'; readonly peer: NodeId; readonly index: number }
 
@@ -41,6 +45,8 @@ export type SwarmEffect =
   | { readonly type: 'done' }
 
 interface Peer {
+  /** Of this node's zone. */
+  readonly near: boolean
   readonly has: Uint8Array
   count: number
   readonly asked: Map<number, Asked>
@@ -60,6 +66,8 @@ interface Asked {
 
 export interface Swarm {
   step(now: Millis, input: SwarmInput): SwarmEffect[]
+  /** What a peer has been asked for and has not sent. */
+  asked(peer: NodeId): { readonly bytes: number; readonly chunks: number }
   progress(): { readonly done: number; readonly total: number; readonly missing: number; readonly peers: number }
 }
 
@@ -67,19 +75,26 @@ export interface Swarm {
  * Which chunk of one image to ask of whom. Rarest first with random ties, as in BitTorrent (Legout et al., IMC 2006), with one
  * addition that keeps the seed from sending the same chunk many times: of a chunk that only complete peers hold, one of the
  * downloaders is the owner, by rendezvous hash, and the others leave it to him for as long as they have anything else to do.
+ *
+ * Zones: what a peer of this zone has is not asked of one of another. Of a chunk that only other zones have, one of the downloaders of this
+ * zone is the gateway, by the same hash, and the others of the zone wait for it: a zone pays once for what crosses its border.
  */
 export function createSwarm(init: {
   self: NodeId
   chunks: readonly ChunkRef[]
   have: (index: number) => boolean
   random: Random
+  /** Whether a peer is in this node's zone; all are where it is left out. */
+  isNear?: (peer: NodeId) => boolean
 }): Swarm {
-  const { self, chunks, random } = init
+  const { self, chunks, random, isNear = () => true } = init
   const peers = new Map<NodeId, Peer>()
   const banned = new Set<NodeId>()
   const availability = new Uint16Array(chunks.length)
   /** How many of those that hold it are downloaders themselves. */
   const among = new Uint16Array(chunks.length)
+  /** How many of those that hold it are of this zone. */
+  const near = new Uint16Array(chunks.length)
   const asked = new Map<number, Set<NodeId>>()
   /** Indexes that are missing, in random order; `slot` finds an index in it. */
   const missing: number[] = []
@@ -89,6 +104,8 @@ export function createSwarm(init: {
   let finished = false
   let idleSince: Millis | null = null
   let impatientUntil: Millis = millis(0)
+  /** When something last came, or began to be waited for: the gateways of the zone are trusted until a while after. */
+  let cameAt: Millis | null = null
   let effects: SwarmEffect[] = []
 
   for (const [index, chunk] of chunks.entries()) {
@@ -123,6 +140,7 @@ export function createSwarm(init: {
       if (!holds(peer, index)) continue
       availability[index] = availability[index]! + by
       if (part) among[index] = among[index]! + by
+      if (peer.near) near[index] = near[index]! + by
     }
   }
 
@@ -140,34 +158,45 @@ export function createSwarm(init: {
     if (set.size === 0) asked.delete(index)
   }
 
-  const owners = new Map<number, NodeId>()
-  let group: readonly NodeId[] = [self]
-  /** The downloaders that are known, this node among them. Found out once for each filling. */
-  const regroup = (): void => {
-    const now = [self, ...[...peers].filter(([, peer]) => !complete(peer)).map(([id]) => id)].sort()
-    if (now.length === group.length && now.every((id, at) => id === group[at])) return
-    group = now
-    owners.clear()
-  }
-  /** Whether another downloader brings this chunk in from a complete peer. */
-  const ownedByOther = (index: number): boolean => {
-    let owner = owners.get(index)
-    if (owner === undefined) {
-      // Chunk and node are hashed already: mixing a few bytes of both is all that is needed.
-      const key = Number.parseInt(chunks[index]!.digest.slice(0, 8), 16)
-      let best = -1
-      for (const id of group) {
-        const weight =
-          (Math.imul(key ^ weightOf(id), 0x9e3779b1) ^ (Math.imul(key ^ weightOf(id), 0x85ebca6b) >>> 13)) >>> 0
-        if (weight > best) {
-          best = weight
-          owner = id
+  /** Who of a group of downloaders brings a chunk in, by rendezvous hash; found out once for each group. */
+  const ownersIn = (inGroup: (peer: Peer) => boolean) => {
+    const owners = new Map<number, NodeId>()
+    let group: readonly NodeId[] = [self]
+    return {
+      regroup(): void {
+        const now = [
+          self,
+          ...[...peers].filter(([, peer]) => !complete(peer) && inGroup(peer)).map(([id]) => id),
+        ].sort()
+        if (now.length === group.length && now.every((id, at) => id === group[at])) return
+        group = now
+        owners.clear()
+      },
+      isOther(index: number): boolean {
+        let owner = owners.get(index)
+        if (owner === undefined) {
+          // Chunk and node are hashed already: mixing a few bytes of both is all that is needed.
+          const key = Number.parseInt(chunks[index]!.digest.slice(0, 8), 16)
+          let best = -1
+          for (const id of group) {
+            const weight =
+              (Math.imul(key ^ weightOf(id), 0x9e3779b1) ^ (Math.imul(key ^ weightOf(id), 0x85ebca6b) >>> 13)) >>> 0
+            if (weight > best) {
+              best = weight
+              owner = id
+            }
+          }
+          owners.set(index, owner!)
         }
-      }
-      owners.set(index, owner!)
+        return owner !== self
+      },
+      forget: (index: number): void => void owners.delete(index),
     }
-    return owner !== self
   }
+  /** Whether another downloader brings a chunk in from a complete peer. */
+  const owners = ownersIn(() => true)
+  /** Whether another one of this zone brings it in over the border. */
+  const gateways = ownersIn(peer => peer.near)
   const weights = new Map<NodeId, number>()
   const weightOf = (id: NodeId): number => {
     let weight = weights.get(id)
@@ -178,8 +207,11 @@ export function createSwarm(init: {
     return weight
   }
 
-  /** The best chunk to ask this peer for now. `patient` false: also what is better left to others. */
-  const choose = (peer: Peer, patient: boolean): number | undefined => {
+  /** Whether a chunk has no business to cross the border to this node. */
+  const isOfZone = (index: number): boolean => near[index]! > 0 || gateways.isOther(index)
+
+  /** The best chunk to ask this peer for now. `patient` false: also what is better left to others; `trusting` false: also over the border. */
+  const choose = (peer: Peer, patient: boolean, trusting: boolean): number | undefined => {
     const whole = complete(peer)
     let best: number | undefined
     let rarest = Number.POSITIVE_INFINITY
@@ -189,7 +221,8 @@ export function createSwarm(init: {
       const index = missing[at]!
       if (asked.has(index) || !holds(peer, index)) continue
       // A complete peer is the only source of something: what downloaders hold is asked of them.
-      if (patient && whole && (among[index]! > 0 || ownedByOther(index))) continue
+      if (patient && whole && (among[index]! > 0 || owners.isOther(index))) continue
+      if (trusting && !peer.near && isOfZone(index)) continue
       if (availability[index]! < rarest) {
         rarest = availability[index]!
         best = index
@@ -200,7 +233,10 @@ export function createSwarm(init: {
 
   const fill = (now: Millis): void => {
     if (finished || missing.length === 0) return
-    regroup()
+    owners.regroup()
+    gateways.regroup()
+    cameAt ??= now
+    const trusting = now - cameAt < BORDER_YIELD
     if (idleSince !== null && now - idleSince >= YIELD) impatientUntil = millis(now + IMPATIENCE)
     const impatient = now < impatientUntil
     let busy = false
@@ -211,7 +247,7 @@ export function createSwarm(init: {
       let bytes = 0
       // Asking in batches keeps requests few; a peer whose window is nearly full waits for room.
       while (peer.askedBytes + bytes < peer.window) {
-        const index = choose(peer, !impatient)
+        const index = choose(peer, !impatient, trusting)
         if (index === undefined) break
         picked.push(index)
         bytes += chunks[index]!.length
@@ -223,7 +259,7 @@ export function createSwarm(init: {
     }
     if (!busy && asked.size === 0) idleSince ??= now
     else idleSince = null
-    if (missing.length === asked.size && missing.length > 0) endgame(now)
+    if (missing.length === asked.size && missing.length > 0) endgame(now, trusting)
   }
 
   const request = (now: Millis, id: NodeId, peer: Peer, indexes: readonly number[]): void => {
@@ -244,7 +280,7 @@ export function createSwarm(init: {
   }
 
   /** All that is missing is on its way: what a slow peer was asked for is asked of an idle one as well. */
-  const endgame = (now: Millis): void => {
+  const endgame = (now: Millis, trusting: boolean): void => {
     for (const [id, peer] of peers) {
       if (peer.asked.size > 0) continue
       const extra: number[] = []
@@ -252,6 +288,7 @@ export function createSwarm(init: {
       for (const index of missing) {
         const by = asked.get(index)
         if (by === undefined || by.size >= ENDGAME_COPIES || by.has(id) || !holds(peer, index)) continue
+        if (trusting && !peer.near && isOfZone(index)) continue
         const slow = [...by].some(other => now - (peers.get(other)?.heardAt ?? 0) > YIELD)
         if (!slow) continue
         by.add(id)
@@ -273,6 +310,7 @@ export function createSwarm(init: {
     answered(peer, index, now)
     unask(index, id)
     peer.heardAt = now
+    if (good) cameAt = now
     if (!good) return ban(id, `chunk ${index} that it sent does not match its digest`)
     if (slot[index] !== -1) settle(index)
   }
@@ -298,7 +336,8 @@ export function createSwarm(init: {
       }
     }
     asked.delete(index)
-    owners.delete(index)
+    owners.forget(index)
+    gateways.forget(index)
   }
   const ban = (id: NodeId, reason: string): void => {
     banned.add(id)
@@ -321,6 +360,7 @@ export function createSwarm(init: {
         const has = new Uint8Array(Math.ceil(chunks.length / 8))
         has.set(input.has.subarray(0, has.byteLength))
         const peer: Peer = {
+          near: isNear(input.peer),
           has,
           count: 0,
           asked: new Map(),
@@ -343,6 +383,7 @@ export function createSwarm(init: {
           peer.count += 1
           availability[index] = availability[index]! + 1
           among[index] = among[index]! + 1
+          if (peer.near) near[index] = near[index]! + 1
         }
         // Now complete, it no longer counts among the downloaders.
         if (complete(peer))
@@ -351,6 +392,11 @@ export function createSwarm(init: {
       }
       case 'gone':
         return forget(input.peer)
+      case 'heard': {
+        const peer = peers.get(input.peer)
+        if (peer !== undefined) peer.heardAt = now
+        return
+      }
       case 'chunk':
         return arrived(now, input.peer, input.index, input.good)
       case 'refused': {
@@ -364,6 +410,7 @@ export function createSwarm(init: {
           peer.count -= 1
           availability[input.index] = availability[input.index]! - 1
           if (part) among[input.index] = Math.max(0, among[input.index]! - 1)
+          if (peer.near) near[input.index] = near[input.index]! - 1
         }
         return
       }
@@ -376,6 +423,7 @@ export function createSwarm(init: {
     step(now, input) {
       effects = []
       handle(now, input)
+      if (input.type === 'heard') return effects
       if (!finished && missing.length === 0) {
         finished = true
         effects.push({ type: 'done' })
@@ -383,6 +431,10 @@ export function createSwarm(init: {
       fill(now)
       if (!finished) effects.push({ type: 'wakeAt', at: millis(now + (idleSince === null ? 1_000 : YIELD)) })
       return effects
+    },
+    asked(id) {
+      const peer = peers.get(id)
+      return { bytes: peer?.askedBytes ?? 0, chunks: peer?.asked.size ?? 0 }
     },
     progress: () => ({ done, total, missing: missing.length, peers: peers.size }),
   }

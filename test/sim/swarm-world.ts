@@ -17,6 +17,8 @@ export interface SwarmWorldInit {
   readonly latency: number
   /** New chunks are told of together this often, milliseconds: daemon/images/upload.ts. */
   readonly tellEvery: number
+  /** The zone of a peer, by its number; the seed is 0. All are of one where it is left out. */
+  readonly zoneOf?: (peer: number) => number
 }
 
 export interface SwarmResult {
@@ -26,6 +28,8 @@ export interface SwarmResult {
   readonly uploaded: number
   /** Bytes that arrived at somebody who had them already. */
   readonly twice: number
+  /** Bytes that came into each zone from others. */
+  readonly crossed: ReadonlyMap<number, number>
 }
 
 interface Peer {
@@ -43,7 +47,8 @@ interface Peer {
 }
 
 export function runSwarm(init: SwarmWorldInit): SwarmResult {
-  const { chunks, rate, latency } = init
+  const { chunks, rate, latency, zoneOf = () => 0 } = init
+  const crossed = new Map<number, number>()
   const agenda = new Map<number, (() => void)[]>()
   const times: number[] = []
   let now = 0
@@ -75,7 +80,13 @@ export function runSwarm(init: SwarmWorldInit): SwarmResult {
     const swarm =
       index === 0
         ? undefined
-        : createSwarm({ self: id, chunks, have: holds, random: seededRandom(init.seed * 1_000 + index) })
+        : createSwarm({
+            self: id,
+            chunks,
+            have: holds,
+            random: seededRandom(init.seed * 1_000 + index),
+            isNear: peer => zoneOf(indexOf.get(peer)!) === zoneOf(index),
+          })
     const rest = { turn: 0, sending: false, downFreeAt: 0, wakeAt: Number.POSITIVE_INFINITY, finishedAt: undefined }
     return { id, swarm, has, waiting: new Map(), news: [], ...rest }
   })
@@ -141,6 +152,7 @@ export function runSwarm(init: SwarmWorldInit): SwarmResult {
     const receiver = peers[to]!
     const bit = 1 << (chunk & 7)
     const news = (receiver.has[chunk >> 3]! & bit) === 0
+    if (zoneOf(from) !== zoneOf(to)) crossed.set(zoneOf(to), (crossed.get(zoneOf(to)) ?? 0) + chunks[chunk]!.length)
     if (!news) twice += chunks[chunk]!.length
     receiver.has[chunk >> 3] = receiver.has[chunk >> 3]! | bit
     input(to, { type: 'chunk', peer: peers[from]!.id, index: chunk, good: true })
@@ -175,6 +187,7 @@ export function runSwarm(init: SwarmWorldInit): SwarmResult {
       .sort((a, b) => a - b),
     uploaded,
     twice,
+    crossed,
   }
 }
 

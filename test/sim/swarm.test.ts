@@ -30,3 +30,29 @@ test.each([
     expect(twice / size).toBeLessThanOrEqual(0.05)
   },
 )
+
+test('into each zone comes little more than one copy, however many there want it, and no zone waits for its gateways for ever', () => {
+  for (const seed of [1, 2, 3]) {
+    const size = 16 * 2 ** 20
+    const chunks = someChunks(seed, size)
+    // The seed stands in a zone of its own; six receivers in each of two others.
+    const zoneOf = (peer: number): number => (peer === 0 ? 0 : 1 + (peer % 2))
+    const { finished, crossed } = runSwarm({
+      seed,
+      receivers: 12,
+      chunks,
+      rate: RATE,
+      latency: 5,
+      tellEvery: 50,
+      zoneOf,
+    })
+    expect(finished).toHaveLength(12)
+    for (const zone of [1, 2]) {
+      expect(crossed.get(zone)! / size).toBeGreaterThanOrEqual(1)
+      expect(crossed.get(zone)! / size).toBeLessThanOrEqual(1.5)
+    }
+    console.log(
+      `over the borders: ${[1, 2].map(zone => (crossed.get(zone)! / size).toFixed(3))} times the image; ${((finished.at(-1)! / size) * RATE).toFixed(2)} of the limit`,
+    )
+  }
+})

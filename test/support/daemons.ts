@@ -140,7 +140,7 @@ export async function sandbox(): Promise<Sandbox> {
         if (child.exitCode !== null) throw new Error(`${options.name} exited with ${child.exitCode}`)
         return text.includes('fleetd ready')
       },
-      { seconds: 30, everyMs: 20, seen: () => text.slice(-2000) },
+      { seconds: 90, everyMs: 20, seen: () => text.slice(-2000) },
     )
     return daemon
   }

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { HEAD, nextRecord, readHead } from '../../rollout/images/packs/format.ts'
 
-/** The chunks on the disk of a daemon, which may be dead: bytes of those that are what their names say, and the names of those that are not. */
-export function storedChunks(dataDir: string): { good: number; wrong: string[] } {
+/** The chunks on the disk of a daemon, which may be dead: those that are what their names say, in bytes and by name, and the names of those that are not. */
+export function storedChunks(dataDir: string): { good: number; names: Set<string>; wrong: string[] } {
   const lengths = new Map<string, number>()
   const wrong: string[] = []
   const look = (name: string, content: Uint8Array): void => {
@@ -22,7 +22,8 @@ export function storedChunks(dataDir: string): { good: number; wrong: string[] }
       } else at += 1
     }
   }
-  return { good: [...lengths.values()].reduce((sum, length) => sum + length, 0), wrong }
+  const good = [...lengths.values()].reduce((sum, length) => sum + length, 0)
+  return { good, names: new Set(lengths.keys()), wrong }
 }
 
 /** Flips a bit of a chunk on the disk of a daemon, behind its back: of the one with this digest, or of any. Gives its digest. */

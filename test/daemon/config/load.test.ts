@@ -118,6 +118,11 @@ describe('where a setting comes from', () => {
       api: ['unix:/run/fleetd.sock', '127.0.0.1:8000'],
       quota: { bytes: 10 * 2 ** 30 },
       minFree: { share: 0.05 },
+      uploadLimit: 4 * 2 ** 20,
+      downloadLimit: 1_500_000,
+      zoneUploadLimit: { ship: 20_000, z2: 2 ** 20 },
+      zoneDownloadLimit: { ship: 64 * 1024 },
+      zoneBudget: { bytes: 500 * 2 ** 20, window: 24 * 3_600_000 },
       logLevel: 'debug',
       logFormat: 'json',
     }
@@ -130,6 +135,8 @@ describe('where a setting comes from', () => {
       ...['--api', 'unix:/run/fleetd.sock', '--api', '127.0.0.1:8000', '--log-level', 'debug', '--log-format', 'json'],
       ...['--event-handler', 'user:deploy,query=./on a,b', '--event-handler', './all'],
       ...['--handler-timeout', '5s', '--handler-concurrency', '3', '--quota', '10GiB', '--min-free', '5%'],
+      ...['--upload-limit', '4MiB/s', '--download-limit', '1.5MB', '--zone-budget', '500MiB/24h'],
+      ...['--zone-upload-limit', 'ship=20kB', '--zone-upload-limit', 'z2=1MiB', '--zone-download-limit', 'ship=64KiB'],
     ]
     const env = {
       FLEETD_DATA_DIR: '/srv/fleet',
@@ -151,6 +158,11 @@ describe('where a setting comes from', () => {
       FLEETD_HANDLER_CONCURRENCY: '3',
       FLEETD_QUOTA: '10GiB',
       FLEETD_MIN_FREE: '5%',
+      FLEETD_UPLOAD_LIMIT: '4MiB/s',
+      FLEETD_DOWNLOAD_LIMIT: '1.5MB',
+      FLEETD_ZONE_UPLOAD_LIMIT: 'ship=20kB,z2=1MiB',
+      FLEETD_ZONE_DOWNLOAD_LIMIT: 'ship=64KiB',
+      FLEETD_ZONE_BUDGET: '500MiB/24h',
       FLEETD_PROFILE: 'local',
       FLEETD_API: 'unix:/run/fleetd.sock,127.0.0.1:8000',
       FLEETD_LOG_LEVEL: 'debug',
@@ -162,6 +174,11 @@ describe('where a setting comes from', () => {
       handlerTimeout: '5s',
       quota: '10GiB',
       minFree: '5%',
+      uploadLimit: '4MiB/s',
+      downloadLimit: '1.5MB',
+      zoneUploadLimit: { ship: '20kB', z2: '1MiB' },
+      zoneDownloadLimit: { ship: '64KiB' },
+      zoneBudget: '500MiB/24h',
     }
     const expected = { ...wanted, layers: {}, services: {}, api: wanted.api }
     expect(await load(argv)).toEqual(expected)
@@ -342,6 +359,14 @@ describe('what is refused', () => {
     const yaml = 'layers:\n  app: { driver: process, command: ["x"], env: { PIN: 4711 } }'
     const message = await refusalOf(yaml)
     expect(message).toMatch(/^f\.yaml:2: layers\.app\.env\.PIN: expected text, found a number; put it in quotes$/)
+  })
+
+  it('takes no limit that is too low to hold, no budget without a time, and no rate that is none', async () => {
+    expect(await refusal(['--upload-limit', '9999'])).toMatch(/--upload-limit: .*at least 10000 bytes/)
+    expect(await refusal(['--download-limit', 'fast'])).toMatch(/expected a size such as 4MiB for each second/)
+    expect(await refusal(['--zone-upload-limit', 'ship=1'])).toMatch(/at least 10000 bytes/)
+    for (const wrong of ['500MiB', '500MiB/1s', '/24h', '1MiB/day'])
+      expect(await refusal(['--zone-budget', wrong])).toMatch(/expected a size and a time of at least a minute/)
   })
 
   it.each(NOT_AVAILABLE)('takes no %s, which this version does not have, wherever it is given', async key => {

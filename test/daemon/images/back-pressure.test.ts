@@ -10,6 +10,7 @@ import type { ImageStore, StoredImage } from '../../../rollout/index.ts'
 import { nodeNumber } from '../../membership/support.ts'
 import { eventually } from '../../support/wait.ts'
 import { quiet } from '../network/support.ts'
+import { unthrottled } from './support.ts'
 
 const [SELF, PEER] = [nodeNumber(1), nodeNumber(2)]
 const contents = Array.from({ length: 500 }, (_, at) => Buffer.from(`chunk ${at}`))
@@ -59,7 +60,9 @@ test('a peer that sends chunks faster than the disk takes them is read no furthe
       store: { has: () => false, put } as unknown as ImageStore,
       network: { self: SELF, openChannel: async () => flood.channel } as unknown as Network,
       traffic: createTraffic(),
+      throttle: unthrottled,
       providers: () => [PEER],
+      isNear: () => true,
       now: () => millis(Date.now()),
       random: seededRandom(1),
       log: quiet,
@@ -90,6 +93,7 @@ test('a peer that does not read is told of new chunks in one message, when it re
   void serve(deaf.channel, {
     store: { image: (_: Digest) => image, has: () => false } as unknown as ImageStore,
     traffic: createTraffic(),
+    throttle: unthrottled,
     log: quiet,
     opened(given) {
       upload = given

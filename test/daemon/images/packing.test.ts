@@ -15,6 +15,7 @@ import { type ImageStore, type StoredImage, type VerifiedChunk, verifyChunk } fr
 import { nodeNumber } from '../../membership/support.ts'
 import { eventually } from '../../support/wait.ts'
 import { quiet } from '../network/support.ts'
+import { unthrottled } from './support.ts'
 
 const brotli = (bytes: Uint8Array, window: number): Uint8Array =>
   brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_LGWIN]: window, [constants.BROTLI_PARAM_QUALITY]: 4 } })
@@ -147,9 +148,19 @@ describe('chunks on a channel', () => {
     const stop = new AbortController()
     const done = download(
       {
-        ...{ image, store, traffic, log: quiet, random: seededRandom(1), stored() {}, progressed() {} },
+        ...{
+          image,
+          store,
+          traffic,
+          throttle: unthrottled,
+          log: quiet,
+          random: seededRandom(1),
+          stored() {},
+          progressed() {},
+        },
         network: { self: SELF, openChannel: async () => channel } as unknown as Network,
         providers: () => [PEER],
+        isNear: () => true,
         now: () => millis(Date.now()),
       },
       stop.signal,
@@ -160,7 +171,13 @@ describe('chunks on a channel', () => {
   test('are packed where that makes them smaller, and arrive as they were', async () => {
     const [ours, theirs] = pair()
     const sender = createTraffic()
-    void serve(theirs, { store: storeOf(contents).store, traffic: sender, log: quiet, opened: () => () => {} })
+    void serve(theirs, {
+      store: storeOf(contents).store,
+      traffic: sender,
+      throttle: unthrottled,
+      log: quiet,
+      opened: () => () => {},
+    })
     const { held, store } = storeOf([])
     const { done, traffic } = fetching(ours, store)
     await done
@@ -174,7 +191,13 @@ describe('chunks on a channel', () => {
 
   test('are plain for a peer that does not say that it unpacks them', async () => {
     const [ours, theirs] = pair()
-    void serve(theirs, { store: storeOf(contents).store, traffic: createTraffic(), log: quiet, opened: () => () => {} })
+    void serve(theirs, {
+      store: storeOf(contents).store,
+      traffic: createTraffic(),
+      throttle: unthrottled,
+      log: quiet,
+      opened: () => () => {},
+    })
     await ours.send(encode(['open', image.digest]))
     await ours.send(encodeMessage({ type: 'request', indexes: [0, 1, 2] }))
     const types: Message['type'][] = []

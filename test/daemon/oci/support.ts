@@ -19,6 +19,7 @@ import {
 } from '../../../protocol/index.ts'
 import { type ImageStore, openStore } from '../../../rollout/index.ts'
 import { fleet, node as newNode, type TestFleet } from '../../protocol/fleet.ts'
+import { unthrottled } from '../images/support.ts'
 import { admissionOf, quiet } from '../network/support.ts'
 
 /** Nodes with a registry each, over the network in memory and real directories. */
@@ -78,6 +79,8 @@ export async function registryWorld(
     const images: Images = createImages({
       store,
       network,
+      throttle: { up: unthrottled, down: unthrottled },
+      isNear: () => true,
       now,
       random,
       log: quiet,

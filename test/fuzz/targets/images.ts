@@ -26,7 +26,7 @@ import { manifestOf } from '../../support/manifest.ts'
 import { assertSame, crowd, HOSTILE, nils, type Target } from '../target.ts'
 
 const MESSAGES: readonly Message[] = [
-  { type: 'open', image: image('v1'), accepts: ['br'] },
+  { type: 'open', image: image('v1'), accepts: ['br', 'parts'] },
   { type: 'bitmap', has: Uint8Array.of(0xff, 1) },
   { type: 'has', indexes: [0, 1, 65_535] },
   { type: 'request', indexes: [3] },
@@ -34,6 +34,9 @@ const MESSAGES: readonly Message[] = [
   { type: 'chunk', index: 4, bytes: new Uint8Array(99) },
   { type: 'packed', index: 4, packing: 'br', bytes: new Uint8Array(9) },
   { type: 'refused', index: 5 },
+  { type: 'part', last: true, bytes: new Uint8Array(7) },
+  { type: 'credit', bytes: 1_000 },
+  { type: 'credit', bytes: null },
 ]
 
 /** What is said on a chunk channel. */

@@ -1,0 +1,153 @@
+import { FleetError, LIMITS } from '../../protocol/index.ts'
+import type { Channel } from '../network/index.ts'
+import type { Throttle } from './throttle.ts'
+import { decodeMessage, encodeMessage, type Message } from './wire.ts'
+
+/*
+ * Chunks in parts, where a limit says how many bytes may pass in a second: a chunk is up to 256 KiB, which is more than slow links may carry in
+ * one. The sender waits with each part until its own limits allow it and the receiver has given credit for it, as in HTTP/2 (RFC 9113, 5.2).
+ */
+
+/** The longest part. Bytes. */
+const LONGEST = 64 * 1024
+/** What a message takes beside the chunk in it, at most. Bytes. */
+const FRAMING = 64
+
+/** Sends messages as the limits allow: whole where there are none. One message at a time. */
+export interface PartSender {
+  /** Resolves when all of it was handed on. `inParts`: the receiver takes parts. Rejects when the channel is gone or the signal is aborted. */
+  send(frame: Uint8Array, inParts: boolean): Promise<void>
+  /** The receiver has told how much more it takes; null: as much as there is. */
+  credit(bytes: number | null): void
+}
+
+export function createPartSender(channel: Channel, throttle: Throttle, signal: AbortSignal): PartSender {
+  let credit = Number.POSITIVE_INFINITY
+  let wake = (): void => {}
+  signal.addEventListener('abort', () => wake(), { once: true })
+
+  const credited = async (): Promise<void> => {
+    while (credit <= 0) {
+      signal.throwIfAborted()
+      await new Promise<void>(resolve => {
+        wake = resolve
+      })
+    }
+  }
+  return {
+    async send(frame, inParts) {
+      if (!inParts) {
+        for (let at = 0; at < frame.byteLength; ) at += await throttle.take(channel.peer, frame.byteLength - at, signal)
+        return channel.send(frame)
+      }
+      for (let at = 0; at < frame.byteLength; ) {
+        if (at === 0 && credit === Number.POSITIVE_INFINITY && !throttle.limits(channel.peer))
+          return channel.send(frame)
+        await credited()
+        const most = Math.min(frame.byteLength - at, credit, LONGEST)
+        const end = at + (await throttle.take(channel.peer, most, signal))
+        credit -= end - at
+        const last = end === frame.byteLength
+        await channel.send(encodeMessage({ type: 'part', last, bytes: frame.subarray(at, end) }))
+        at = end
+      }
+    },
+    credit(bytes) {
+      if (bytes === null) credit = Number.POSITIVE_INFINITY
+      else credit = (credit === Number.POSITIVE_INFINITY ? 0 : credit) + bytes
+      wake()
+    },
+  }
+}
+
+/** Puts parts together again. */
+export interface PartReader {
+  /** The message that this part ends; undefined while more has to come. Throws `too-large` or `corrupt` on what can be no message. */
+  take(part: Extract<Message, { type: 'part' }>): Message | undefined
+}
+
+export function createPartReader(): PartReader {
+  let held: Uint8Array[] = []
+  let bytes = 0
+  return {
+    take(part) {
+      bytes += part.bytes.byteLength
+      if (bytes > LIMITS.channelFrame || (part.bytes.byteLength === 0 && !part.last))
+        throw new FleetError('too-large', 'parts of a message that is longer than any')
+      held.push(part.bytes)
+      if (!part.last) return undefined
+      const message = decodeMessage(Buffer.concat(held, bytes))
+      held = []
+      bytes = 0
+      if (message.type !== 'chunk' && message.type !== 'packed')
+        throw new FleetError('corrupt', 'only a chunk comes in parts')
+      return message
+    },
+  }
+}
+
+/** Gives a sender credit for what it was asked for, as this node's own limits allow. */
+export interface Creditor {
+  /** Something more was asked for, or the limits may have changed. */
+  consider(): void
+  /** So many bytes came in parts. */
+  came(bytes: number): void
+  /** Whether the sender has to wait for this node. */
+  starves(): boolean
+  close(): void
+}
+
+export function createCreditor(init: {
+  readonly channel: Channel
+  readonly throttle: Throttle
+  /** What the sender was asked for and has not sent. */
+  readonly asked: () => { readonly bytes: number; readonly chunks: number }
+  readonly signal: AbortSignal
+}): Creditor {
+  const { channel, throttle } = init
+  const closing = new AbortController()
+  const signal = AbortSignal.any([init.signal, closing.signal])
+  /** Credit that was not used yet; undefined while the sender may send what it likes. */
+  let unused: number | undefined
+  let giving = false
+
+  const lacks = (): number => {
+    const { bytes, chunks } = init.asked()
+    return bytes + chunks * FRAMING - (unused ?? 0)
+  }
+  const give = async (): Promise<void> => {
+    while (!signal.aborted) {
+      if (!throttle.limits(channel.peer)) {
+        if (unused === undefined) return
+        unused = undefined
+        return channel.send(encodeMessage({ type: 'credit', bytes: null }))
+      }
+      if (unused === undefined) {
+        unused = 0
+        await channel.send(encodeMessage({ type: 'credit', bytes: 0 }))
+      }
+      if (lacks() <= 0) return
+      const bytes = await throttle.take(channel.peer, lacks(), signal)
+      unused += bytes
+      await channel.send(encodeMessage({ type: 'credit', bytes }))
+    }
+  }
+  const consider = (): void => {
+    if (giving) return
+    giving = true
+    give()
+      .catch(() => undefined) // the channel is gone, and whoever reads it knows
+      .finally(() => {
+        giving = false
+      })
+  }
+  return {
+    consider,
+    came(bytes) {
+      if (unused !== undefined) unused = Math.max(0, unused - bytes)
+      consider()
+    },
+    starves: () => unused !== undefined && unused <= 0,
+    close: () => closing.abort(),
+  }
+}

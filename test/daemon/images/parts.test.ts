@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { download } from '../../../daemon/images/download.ts'
+import { createPartReader } from '../../../daemon/images/parts.ts'
+import type { Throttle, ThrottleLimits } from '../../../daemon/images/throttle.ts'
+import { createTraffic } from '../../../daemon/images/traffic.ts'
+import { serve } from '../../../daemon/images/upload.ts'
+import { decodeMessage, encodeMessage, type Message } from '../../../daemon/images/wire.ts'
+import type { Channel, Network } from '../../../daemon/network/index.ts'
+import { memoryChannel } from '../../../daemon/network/memory-channel.ts'
+import { type ChunkRef, LIMITS, millis, seededRandom, sha256 } from '../../../protocol/index.ts'
+import { type ImageStore, type StoredImage, type VerifiedChunk, verifyChunk } from '../../../rollout/index.ts'
+import { nodeNumber } from '../../membership/support.ts'
+import { quiet } from '../network/support.ts'
+import { throttled, unthrottled } from './support.ts'
+
+const [SELF, PEER] = [nodeNumber(1), nodeNumber(2)]
+const contents = Array.from({ length: 6 }, () => randomBytes(40_000))
+const index: readonly ChunkRef[] = contents.map(bytes => ({ digest: sha256(bytes), length: bytes.byteLength }))
+const image = { digest: sha256(Buffer.from('image')), index, manifest: { name: 'shop', version: '1' } } as StoredImage
+
+const storeOf = (chunks: readonly Uint8Array[]) => {
+  const held = new Map(chunks.map(bytes => [sha256(bytes), verifyChunk(sha256(bytes), bytes)!]))
+  const store = {
+    image: () => image,
+    has: digest => held.has(digest),
+    get: async digest => held.get(digest),
+    put: async (chunk: VerifiedChunk) => void held.set(chunk.digest, chunk),
+  } as Partial<ImageStore> as ImageStore
+  return { held, store }
+}
+
+/** Fetches the image over one channel; gives what was said on it, in its order, and what is held in the end. */
+async function transfer(up: Throttle, down: Throttle) {
+  const said: Message[] = []
+  const [ours, theirs] = memoryChannel(SELF, PEER, (_from, _to, action) => setImmediate(action))
+  const tapped = (channel: Channel): Channel => ({
+    ...channel,
+    send(frame) {
+      said.push(decodeMessage(frame))
+      return channel.send(frame)
+    },
+  })
+  const shared = { traffic: createTraffic(), log: quiet }
+  void serve(tapped(theirs), { ...shared, store: storeOf(contents).store, throttle: up, opened: () => () => {} })
+  const { held, store } = storeOf([])
+  await download(
+    {
+      ...{ ...shared, image, store, throttle: down, random: seededRandom(1), stored() {}, progressed() {} },
+      network: { self: SELF, openChannel: async () => tapped(ours) } as unknown as Network,
+      providers: () => [PEER],
+      isNear: () => true,
+      now: () => millis(Date.now()),
+    },
+    AbortSignal.timeout(20_000),
+  )
+  return { said, held }
+}
+const limitOf = (change: Partial<ThrottleLimits>): Throttle =>
+  throttled(() => ({ zones: {}, budget: undefined, ...change }))
+
+test('without limits chunks come whole, and nobody speaks of credit', async () => {
+  const { said, held } = await transfer(unthrottled, unthrottled)
+  expect([...held.keys()].sort()).toEqual(index.map(({ digest }) => digest).sort())
+  expect(new Set(said.map(({ type }) => type))).toEqual(new Set(['open', 'bitmap', 'request', 'chunk']))
+})
+
+test.each([
+  ['of all', { total: 200_000 }],
+  ['of a zone', { zones: { far: 200_000 } }],
+] as const)('a limit %s on the way out sends them in parts, which make up the same chunks', async (_, limits) => {
+  const { said, held } = await transfer(limitOf(limits), unthrottled)
+  for (const { digest } of index) expect(held.has(digest)).toBe(true)
+  const types = new Set(said.map(({ type }) => type))
+  expect(types.has('part')).toBe(true)
+  expect(types.has('chunk')).toBe(false)
+  for (const message of said) if (message.type === 'part') expect(message.bytes.byteLength).toBeLessThan(10_000)
+})
+
+test('a limit on the way in gives credit, and no byte comes without it', async () => {
+  const { said, held } = await transfer(unthrottled, limitOf({ total: 200_000 }))
+  for (const { digest } of index) expect(held.has(digest)).toBe(true)
+  let credit = 0
+  for (const message of said) {
+    if (message.type === 'credit') credit += message.bytes!
+    if (message.type === 'part') credit -= message.bytes.byteLength
+    expect(credit).toBeGreaterThanOrEqual(0)
+    expect(message.type).not.toBe('chunk')
+  }
+})
+
+test('a limit that is lifted in the middle of a transfer lets the rest pass at once, whole', async () => {
+  let limits: ThrottleLimits = { total: 10_000, zones: {}, budget: undefined }
+  const lifted = setTimeout(() => {
+    limits = { zones: {}, budget: undefined }
+  }, 300)
+  const { said, held } = await transfer(
+    unthrottled,
+    throttled(() => limits),
+  )
+  clearTimeout(lifted)
+  for (const { digest } of index) expect(held.has(digest)).toBe(true)
+  expect(said.some(({ type }) => type === 'part')).toBe(true)
+  expect(said).toContainEqual({ type: 'credit', bytes: null })
+  expect(said.some(({ type }) => type === 'chunk')).toBe(true)
+})
+
+test('parts without end, empty ones and parts of anything but a chunk are refused', () => {
+  const half = new Uint8Array(LIMITS.channelFrame / 2)
+  const endless = createPartReader()
+  expect(endless.take({ type: 'part', last: false, bytes: half })).toBeUndefined()
+  expect(endless.take({ type: 'part', last: false, bytes: half })).toBeUndefined()
+  expect(() => endless.take({ type: 'part', last: false, bytes: Uint8Array.of(1) })).toThrow(/longer than any/)
+  const empty = { type: 'part', last: false, bytes: new Uint8Array() } as const
+  expect(() => createPartReader().take(empty)).toThrow()
+  const other = encodeMessage({ type: 'has', indexes: [1] })
+  expect(() => createPartReader().take({ type: 'part', last: true, bytes: other })).toThrow(/only a chunk/)
+  const nested = encodeMessage({ type: 'part', last: true, bytes: other })
+  expect(() => createPartReader().take({ type: 'part', last: true, bytes: nested })).toThrow(/only a chunk/)
+})
