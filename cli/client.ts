@@ -53,8 +53,13 @@ export function createClient({ address, timeout, signal }: ClientInit): Client {
         createConnection: () => connect(where),
         method,
         path: fill(path, parts),
-        headers:
-          body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+        headers: {
+          // RFC 7240: the daemon can then say why it has no answer, where the caller would only know that none came.
+          ...(patience === undefined ? {} : { prefer: `wait=${Math.max(1, Math.ceil(patience / 1_000))}` }),
+          ...(body === undefined
+            ? {}
+            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+        },
       })
       const release = patience === undefined ? () => undefined : giveUpAfter(request, patience, address)
       const onAbort = (): void => void request.destroy(signal.reason as Error)

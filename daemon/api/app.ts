@@ -79,7 +79,7 @@ function serveAnswer<N extends PlainName>(app: FastifyInstance, name: N, answers
   const route: Route = ROUTES[name]
   app.route({
     ...place(name, route),
-    handler: async (request, reply) => answers[name](receive(route, request) as never, goneSignal(reply)),
+    handler: async (request, reply) => answers[name](receive(route, request) as never, patienceOf(request, reply)),
   })
 }
 
@@ -139,6 +139,19 @@ function receive(route: Route, request: Pick<FastifyRequest, 'params' | 'query' 
     received[part] = checked.data
   }
   return received
+}
+
+/** The caller waits for so many seconds (RFC 7240). */
+const WAIT = /(?:^|[,;\s])wait=(\d{1,5})(?:$|[,;\s])/
+/** Of the time that the caller waits, how much is left for the answer to be made and to get there. */
+const TO_ANSWER = 0.15
+
+/** Aborts when the caller has gone away, and shortly before it gives up where it says when that is: who found no quorum by then says so. */
+function patienceOf(request: FastifyRequest, reply: FastifyReply): AbortSignal {
+  const [, seconds] = WAIT.exec(String(request.headers.prefer ?? '')) ?? []
+  const gone = goneSignal(reply)
+  if (seconds === undefined) return gone
+  return AbortSignal.any([gone, AbortSignal.timeout(Number(seconds) * 1_000 * (1 - TO_ANSWER))])
 }
 
 /** Aborts when the caller has gone away; also when it has its answer, and nobody listens any more. */

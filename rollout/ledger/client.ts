@@ -47,7 +47,13 @@ export function createLedgerClient(init: LedgerClientInit): LedgerClient {
         over.abort()
         resolve(outcome)
       }
-      const cancelled = (): void => end({ type: 'no-quorum', reason: 'the proposal was cancelled' })
+      const trouble = new Map<NodeId, string>()
+      const withTrouble = (reason: string): string =>
+        trouble.size === 0
+          ? reason
+          : `${reason} (${[...trouble].map(([voter, why]) => `${voter.slice(-8)}: ${why}`).join('; ')})`
+      const cancelled = (): void =>
+        end({ type: 'no-quorum', reason: withTrouble('no majority of its voters had answered when it was given up') })
       const input = (next: ProposerInput): void => {
         if (!over.signal.aborted) for (const effect of proposer.step(init.now(), next)) perform(effect)
       }
@@ -72,18 +78,12 @@ export function createLedgerClient(init: LedgerClientInit): LedgerClient {
               round = effect.round
             }
             const { outcome } = effect
-            const why = [...trouble].map(([voter, reason]) => `${voter.slice(-8)}: ${reason}`).join('; ')
-            return end(
-              outcome.type === 'no-quorum' && why !== ''
-                ? { ...outcome, reason: `${outcome.reason} (${why})` }
-                : outcome,
-            )
+            return end(outcome.type === 'no-quorum' ? { ...outcome, reason: withTrouble(outcome.reason) } : outcome)
           }
           default:
             effect satisfies never
         }
       }
-      const trouble = new Map<NodeId, string>()
       if (signal.aborted) return cancelled()
       signal.addEventListener('abort', cancelled, { once: true })
       input({ type: 'begin' })
