@@ -30,7 +30,7 @@ import { type Network, parseAddress } from './network/index.ts'
 import { operatorKey } from './operator-key.ts'
 import type { Pushes } from './pushes/index.ts'
 import { createQueries, type Queries } from './queries/index.ts'
-import { createRollouts, type Groups, type Plans, type Rollouts } from './rollout/index.ts'
+import { createReboots, createRollouts, type Groups, type Plans, type Reboots, type Rollouts } from './rollout/index.ts'
 import type { DataDir } from './state/index.ts'
 import { dispatchEvents } from './topic-events.ts'
 import type { Labels, Trust } from './trust/index.ts'
@@ -52,6 +52,7 @@ export interface Fleetd {
   readonly groups: Groups
   readonly plans: Plans
   readonly rollouts: Rollouts
+  readonly reboots: Reboots
   readonly queries: Queries
   readonly checkup: Checkup
   readonly happenings: Happenings
@@ -144,6 +145,17 @@ export async function startFleetd(
     random,
     log,
   })
+  const reboots = createReboots({
+    node: network.self,
+    zone: config.zone,
+    group: () => labels().group,
+    groups,
+    down: () => roster.down(labels().group),
+    layers,
+    note: audit.note,
+    now,
+    log,
+  })
   const checkup = createCheckup({
     network,
     members: roster.all,
@@ -174,6 +186,7 @@ export async function startFleetd(
     groups,
     plans,
     rollouts,
+    reboots,
     queries,
     checkup,
     happenings,

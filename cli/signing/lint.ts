@@ -7,6 +7,7 @@ export function warnings(plan: Plan, draft: RolloutDraft): string[] {
   if (plan.strategy === 'at-once' && size > 1) found.push(`all ${size} hosts go down at the same time`)
   else if (size > 2 && plan.maxUnavailable * 2 >= size)
     found.push(`${plan.maxUnavailable} of ${size} hosts may be down at once, which is half of them or more`)
+  if (draft.down.length > 0) found.push(alreadyDown(plan, draft.down))
   for (const [zone, count] of emptied(plan, draft))
     found.push(`all ${count} hosts of zone ${zone} may be down at once; --max-per-zone bounds that`)
   if (plan.minHealthy === 0)
@@ -33,6 +34,17 @@ export function warnings(plan: Plan, draft: RolloutDraft): string[] {
     )
   if (plan.force) found.push('it activates the image even where it failed before (--force)')
   return found
+}
+
+function alreadyDown({ maxUnavailable }: Plan, down: RolloutDraft['down']): string {
+  const names = down.slice(0, 3).map(({ name }) => name)
+  const who = `${names.join(', ')}${down.length > names.length ? ', ...' : ''}`
+  const left = maxUnavailable - down.length
+  return `${down.length} of the group ${down.length === 1 ? 'is' : 'are'} down (${who}) and ${down.length === 1 ? 'counts' : 'count'} against the budget of ${maxUnavailable}: ${
+    left > 0
+      ? `only ${left} may go at a time`
+      : 'nobody goes until enough of them are back, or written off with "fleetctl node write-off"'
+  }`
 }
 
 /** Zones of more than one host that the budget lets go down as a whole. One zone alone is the budget's own matter. */

@@ -5,6 +5,7 @@ import { type Api, createApi } from '../api/index.ts'
 import type { Audit } from '../audit/index.ts'
 import type { Dns } from '../dns/index.ts'
 import type { Fleetd } from '../fleetd.ts'
+import type { FleetLock } from '../fleetlock/index.ts'
 import { createMetrics } from '../metrics.ts'
 import type { Registry } from '../oci/index.ts'
 import type { Pushes } from '../pushes/index.ts'
@@ -40,6 +41,7 @@ export async function openDoors(fleetd: Fleetd, { eventHandlers, random, log }: 
   const serf = await serveSerf({ fleetd, service, eventHandlers }, log)
   const dns = await serveDns(fleetd, random, log)
   const registry = await serveRegistry(fleetd, log)
+  const fleetlock = await serveFleetLock(fleetd, log)
   return {
     api: api.addresses,
     web: () => web?.address,
@@ -48,6 +50,7 @@ export async function openDoors(fleetd: Fleetd, { eventHandlers, random, log }: 
       await api.close()
       tidy.stop()
       await serf?.close()
+      await fleetlock?.close()
       await registry?.close()
       await dns?.close()
     },
@@ -81,6 +84,18 @@ async function serveRegistry(fleetd: Fleetd, log: Logger): Promise<Registry | un
   const address = await registry.listen(config.oci)
   log.info({ address }, `a registry for container images is at ${address}`)
   return registry
+}
+
+/** `--fleetlock`: serves who asks before it restarts this host. Undefined where nobody asked for it. */
+async function serveFleetLock(fleetd: Fleetd, log: Logger): Promise<FleetLock | undefined> {
+  const { config, reboots, labels } = fleetd
+  if (config.fleetlock === undefined) return undefined
+  // Loaded only here: most daemons have no such clients.
+  const { createFleetLock } = await import('../fleetlock/index.ts')
+  const fleetlock = await createFleetLock({ reboots, group: () => labels().group, log })
+  const address = await fleetlock.listen(config.fleetlock)
+  log.info({ address }, `FleetLock is served at http://${address}`)
+  return fleetlock
 }
 
 /** What is pushed to this node's registry is told to its audit log. */

@@ -91,7 +91,7 @@ export async function createLayers(
           })
         },
         unpack: (image, directory, signal) => holdings.images.unpack(image, directory, signal),
-        unavailable: plan => plan.roster.filter(node => roster.find(node)?.status === 'failed'),
+        unavailable: () => roster.down(ground.present.labels.group),
         confirm: (_image, signal) => askForConfirmation(network, roster.alivePeers(), signal),
         labelOf(image) {
           const manifest = holdings.images.get(image)?.manifest

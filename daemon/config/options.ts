@@ -186,6 +186,12 @@ export const OPTIONS = {
       help: 'a registry for podman, containerd, skopeo and their like, on loopback (default: off; 127.0.0.1:5000 is usual)',
     },
     {
+      key: 'fleetlock',
+      flags: '--fleetlock <host:port>',
+      kind: 'text',
+      help: 'the FleetLock protocol, for Zincati and what else asks before it restarts this host, on loopback (default: off; 127.0.0.1:3333 is usual)',
+    },
+    {
       key: 'logLevel',
       flags: '--log-level <level>',
       kind: 'text',
@@ -203,7 +209,7 @@ export const OPTIONS = {
 export const ALL_OPTIONS: readonly Option[] = Object.values(OPTIONS).flat()
 
 /** Settings that the interface names and this version does not have. To take one and ignore it would be worse than to refuse it. */
-export const NOT_AVAILABLE: readonly string[] = ['apiTokenFile', 'fleetlock']
+export const NOT_AVAILABLE: readonly string[] = ['apiTokenFile']
 
 /** `dataDir` as a flag: `--data-dir`. */
 export const flagOf = (key: string): string => `--${key.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`

@@ -81,6 +81,10 @@ const ociAddress = z
     'expected HOST:PORT on loopback: whoever reaches the registry may push, and this version has neither TLS nor passwords for it',
   )
 
+const fleetlockAddress = z
+  .string()
+  .refine(isLoopback, 'expected HOST:PORT on loopback: it speaks for this host alone, and asks for no password')
+
 const webAddress = z
   .string()
   .refine(
@@ -203,6 +207,7 @@ export const configSchema = z.strictObject({
   serfRpcAuthFile: z.string().min(1).optional(),
   dns: dnsAddress.optional(),
   oci: ociAddress.optional(),
+  fleetlock: fleetlockAddress.optional(),
   quota: amount('20%'),
   minFree: amount('3%'),
   uploadLimit: rate.optional(),

@@ -23,6 +23,8 @@ export interface Draft {
   }[]
   /** Members of the group that the plan leaves out, and why. */
   readonly excluded: readonly { node: NodeId; name: string; reason: string }[]
+  /** Members of the group that are down, and so count against the budget of whatever plan. */
+  readonly down: readonly { node: NodeId; name: string }[]
 }
 
 /** What a plan for this layer would be, if it were signed now. `select`: tags that a member must have, as regular expressions. */
@@ -70,6 +72,9 @@ export function draftOf(
     past: pastOf(value, layer),
     roster,
     excluded,
+    down: members
+      .filter(({ id, group: of, status }) => of === group && status === 'failed' && !value.fenced.includes(id))
+      .map(({ id, name }) => ({ node: id, name })),
   }
 }
 

@@ -8,6 +8,7 @@ export { createLayer, type Layer } from './layer.ts'
 export { lackingOf, lineageOf } from './lineage.ts'
 export type { Noting } from './notes.ts'
 export { createPlans, type Plans } from './plans.ts'
+export { createReboots, type Reboots } from './reboots.ts'
 export {
   askForConfirmation,
   createRollouts,

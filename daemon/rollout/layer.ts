@@ -14,6 +14,7 @@ import {
   type Action,
   type Conditions,
   createReplacement,
+  type Down,
   type Intent,
   type LedgerValue,
   markOf,
@@ -44,8 +45,8 @@ export interface LayerInit {
   fetch(image: Digest, signal: AbortSignal, progress: (fraction: number) => void): Promise<void>
   /** Unpacks an image that is here into the directory. */
   unpack(image: Digest, directory: string, signal: AbortSignal): Promise<void>
-  /** Roster members that this node believes to be down: they count against the budget. */
-  unavailable(plan: Plan): readonly NodeId[]
+  /** Members of the group that this node believes to be down: they count against the budget. */
+  unavailable(): readonly Down[]
   /** Asks peers whether they see this node alive and passing. */
   confirm(image: Digest, signal: AbortSignal): Promise<{ enough: boolean; reason: string }>
   /** Resolves when nobody is sent to what the layer offers any more. */
@@ -292,15 +293,14 @@ export function createLayer(init: LayerInit): Layer {
   }
 
   const askPermit = async (renewing: boolean): Promise<ReplacementInput> => {
-    const plan = observed?.plan
-    const unavailable = plan === undefined ? [] : init.unavailable(plan.body).filter(other => other !== node)
+    const unavailable = init.unavailable()
     const renew = renewing ? ({ renew: true } as const) : {}
     const answer = await ledger.propose(
       { type: 'grant', node, zone: init.zone, unavailable, ...renew, now: now() },
       signal,
     )
     if (answer.type === 'no-quorum') return { type: 'not-granted', refusal: 'no-quorum', reason: answer.reason }
-    const permit = answer.value.permits.find(held => held.node === node)
+    const permit = answer.value.permits.find(held => held.node === node && held.kind !== 'reboot')
     // What a refusal is measured against is committed too: a permit in it was granted to an earlier try, or an earlier life.
     if (permit !== undefined) {
       if (permit.token !== notedToken) {

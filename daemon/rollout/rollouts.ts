@@ -120,9 +120,9 @@ export function createRollouts(init: RolloutsInit): Rollouts {
     noted = { plan: plan.id, phase }
   }
 
-  /** A permit granted right before the daemon was killed, of a generation that has ended since: nobody else would give it back. */
+  /** A permit granted right before the daemon was killed, of a generation that has ended since: nobody else would give it back. That of a reboot is given back by who asked for it. */
   const giveBackForgotten = (value: LedgerValue): void => {
-    const permit = value.permits.find(held => held.node === network.self)
+    const permit = value.permits.find(held => held.node === network.self && held.kind !== 'reboot')
     if (permit !== undefined && layers.every(layer => layer.idle())) layers[0]?.giveBack(permit)
   }
 

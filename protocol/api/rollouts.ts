@@ -103,6 +103,8 @@ export const draftSchema = z.object({
   ),
   /** Members of the group that the plan leaves out, and why. */
   excluded: list(z.object({ node: nodeId, name: label, reason: z.string() })),
+  /** Members of the group that are down, and so count against the budget. */
+  down: list(z.object({ node: nodeId, name: label })),
 })
 export type RolloutDraft = z.infer<typeof draftSchema>
 

@@ -1,6 +1,6 @@
 import type { Digest, Millis, NodeId, Plan, RolloutPhase } from '../../protocol/index.ts'
 import { clearBit, countBits, emptyBits, hasBit, setBit } from './bits.ts'
-import { overBudget } from './budget.ts'
+import { overBudget, standingBudget } from './budget.ts'
 import { remembered } from './history.ts'
 import { advance, hasFailed, nextStage, noWayBack, phaseOf, reach, stagesOf, wayBack } from './stages.ts'
 import type { Action, LedgerValue, Permit, Refusal } from './value.ts'
@@ -158,10 +158,17 @@ function grant(
   action: Extract<Action, { type: 'grant' }>,
   plan: Plan | undefined,
 ): LedgerValue | Refusal {
-  const { node, zone, unavailable, now } = action
-  if (value.permits.some(permit => permit.node === node)) return refuse('unchanged', 'it holds a permit already')
+  const { node, zone, now } = action
+  const held = value.permits.find(permit => permit.node === node)
+  if (held !== undefined) {
+    const same = action.reboot === undefined ? held.kind !== 'reboot' : held.holder === action.reboot
+    return same
+      ? refuse('unchanged', 'it holds a permit already')
+      : refuse('turn', `the host holds permit ${held.token} for something else (${held.kind}) until that is over`)
+  }
   if (value.fenced.includes(node))
     return refuse('fenced', 'this node was written off; it has to join again as a new one')
+  if (action.reboot !== undefined) return grantReboot(value, action, action.reboot, plan)
   if (plan === undefined) return refuse('phase', 'the ledger has no plan')
   const index = plan.roster.indexOf(node)
   if (index < 0) return refuse('not-in-roster', `plan ${plan.generation} does not name this node`)
@@ -170,11 +177,29 @@ function grant(
   if (kind === 'replace' && hasFailed(value, plan)) return refuse('denied', limitReached(plan))
   if (kind === 'replace' && now > plan.notAfter)
     return refuse('expired', `plan ${plan.generation} expired on ${new Date(plan.notAfter).toISOString()}`)
-  const over = overBudget(value, plan, node, unavailable)
-  if (over !== undefined) return over
-  const permit: Permit = { token: value.nextToken, node, zone, kind, generation: value.generation, since: now }
-  return { ...value, nextToken: value.nextToken + 1, permits: [...value.permits, permit], progressAt: now }
+  const over = overBudget(value, plan, action, kind === 'renew' ? standingBudget(plan) : plan.maxUnavailable)
+  return over ?? granted(value, { node, zone, kind, since: now })
 }
+
+/** A host that restarts under a rollout would look like one that the new image made ill, so it waits until that is over. */
+function grantReboot(
+  value: LedgerValue,
+  action: Extract<Action, { type: 'grant' }>,
+  holder: string,
+  plan: Plan | undefined,
+): LedgerValue | Refusal {
+  if (!isOver(value.phase))
+    return refuse('phase', `generation ${value.generation} is ${value.phase}: a reboot waits until it is over`)
+  const over = overBudget(value, plan, action, standingBudget(plan))
+  return over ?? granted(value, { node: action.node, zone: action.zone, kind: 'reboot', since: action.now, holder })
+}
+
+const granted = (value: LedgerValue, permit: Omit<Permit, 'token' | 'generation'>): LedgerValue => ({
+  ...value,
+  nextToken: value.nextToken + 1,
+  permits: [...value.permits, { token: value.nextToken, generation: value.generation, ...permit }],
+  progressAt: permit.since,
+})
 
 /** A marked node is renewed between generations; within one it is replaced in its turn. */
 function renewal(value: LedgerValue): 'renew' | Refusal {
@@ -222,7 +247,8 @@ function release(
   }
   // A permit of an older generation (one that was aborted) says nothing about this one.
   if (plan === undefined) return freed
-  if (permit.generation !== value.generation || permit.kind === 'renew') return advance(freed, plan)
+  if (permit.generation !== value.generation || permit.kind === 'renew' || permit.kind === 'reboot')
+    return advance(freed, plan)
   const index = plan.roster.indexOf(action.node)
   switch (action.outcome) {
     case 'skipped':
@@ -423,7 +449,9 @@ export function invariants(value: LedgerValue): string[] {
   if (
     value.phase === 'rolled-back' &&
     value.permits.length > 0 &&
-    value.permits.every(permit => permit.generation === value.generation && permit.kind !== 'renew')
+    value.permits.every(
+      permit => permit.generation === value.generation && permit.kind !== 'renew' && permit.kind !== 'reboot',
+    )
   )
     broken.push('a generation that is rolled back has permits out')
   return broken

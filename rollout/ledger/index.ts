@@ -27,6 +27,7 @@ export { beginOf, countSettled, hasFailed, stagesOf } from './stages.ts'
 export { stalled } from './stall.ts'
 export type {
   Action,
+  Down,
   LedgerValue,
   Past,
   Permit,

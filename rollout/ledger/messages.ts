@@ -55,8 +55,17 @@ const bits = z
 /** Layers that a group may ever have had a plan for. */
 const MAX_TARGETS = 256
 const voters = z.array(node).min(1).max(7)
-const kind = z.enum(['replace', 'revert', 'renew'])
-const permit = z.object({ token: count, node, zone: label, kind, generation: count, since: time })
+const kind = z.enum(['replace', 'revert', 'renew', 'reboot'])
+const holder = z.string().min(1).max(LIMITS.name)
+const permit = z.object({
+  token: count,
+  node,
+  zone: label,
+  kind,
+  generation: count,
+  since: time,
+  holder: holder.optional(),
+})
 
 const phase = z.enum(PHASES)
 const past = z.object({
@@ -104,8 +113,9 @@ const actionSchema = z.discriminatedUnion('type', [
     type: z.literal('grant'),
     node,
     zone: label,
-    unavailable: z.array(node).max(LIMITS.roster),
+    unavailable: z.array(z.object({ node, zone: label })).max(LIMITS.roster),
     renew: z.literal(true).optional(),
+    reboot: holder.optional(),
     now: time,
   }),
   z.object({

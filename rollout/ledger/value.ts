@@ -2,9 +2,9 @@ import type { Digest, Millis, NodeId, Plan, RolloutPhase, Statement } from '../.
 
 /**
  * What a permit is for. A `revert` takes a node back to the image before, a `renew` puts the image that it runs in place afresh, because the node is
- * marked; they need a permit like everything voluntary.
+ * marked; a `reboot` is of the host as a whole. They need a permit like everything voluntary.
  */
-export type PermitKind = 'replace' | 'revert' | 'renew'
+export type PermitKind = 'replace' | 'revert' | 'renew' | 'reboot'
 
 /** The right to be voluntarily down now. It never expires: a holder that vanished is unavailable, so it keeps counting. */
 export interface Permit {
@@ -16,6 +16,14 @@ export interface Permit {
   readonly generation: number
   /** The proposer's wall clock at the grant. For people: no decision hangs on it. */
   readonly since: Millis
+  /** Which client on the host holds it, of a `reboot`: nobody else gives it back. */
+  readonly holder?: string | undefined
+}
+
+/** A member of the group that is believed to be down without a permit, and where it stands. */
+export interface Down {
+  readonly node: NodeId
+  readonly zone: string
 }
 
 /** What is remembered of a generation. */
@@ -91,14 +99,16 @@ interface Ordered {
 export type Action =
   /** A new plan begins. Refused while another generation is active. */
   | { readonly type: 'start'; readonly plan: Statement<Plan>; readonly now: Millis }
-  /** A node asks to be down. `unavailable` are roster members that the asker believes to be down already; they count against K. Asking again with the permit in hand gives the same permit. */
+  /** A node asks to be down. `unavailable` are the members of its group that the asker believes to be down already; they count against K. Asking again with the permit in hand gives the same permit. */
   | {
       readonly type: 'grant'
       readonly node: NodeId
       readonly zone: string
-      readonly unavailable: readonly NodeId[]
+      readonly unavailable: readonly Down[]
       /** It is marked (drift, a hotfix whose time is over, its age) and wants its own image afresh. While no generation is under way. */
       readonly renew?: true | undefined
+      /** This client on the host wants to restart all of it. Whether the plan names it or not, and while no generation is under way. */
+      readonly reboot?: string | undefined
       readonly now: Millis
     }
   /**

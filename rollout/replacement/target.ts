@@ -169,7 +169,11 @@ export function next(situation: Situation): Move {
     const { permits } = value
     const { maxUnavailable, zones } = plan
     // A permit that it was granted right before its daemon was killed is still its own: asking again gives the same one.
-    if (permits.some(permit => permit.node === node)) return undefined
+    const own = permits.find(permit => permit.node === node)
+    if (own !== undefined)
+      return own.kind === 'reboot'
+        ? `the host restarts under permit ${own.token}; waiting for that to be over`
+        : undefined
     if (permits.length >= maxUnavailable)
       return `${permits.length} of ${maxUnavailable} permits are held; waiting for one to come back`
     if (zones === null) return undefined

@@ -30,6 +30,7 @@ function draft(size: number, change: Partial<RolloutDraft> = {}): RolloutDraft {
       version: null,
     })),
     excluded: [],
+    down: [],
     ...change,
   }
 }
@@ -218,6 +219,13 @@ test('what is unwise about a plan is said before it is signed', () => {
   expect(said({ minHealthy: 0 })).toMatch(/--min-healthy 0s/)
   expect(said({ maxFailed: 10 })).toMatch(/it never is/)
   expect(said({ force: true })).toMatch(/--force/)
+  const down = [{ node: NODES[0]!, name: 'old' }]
+  expect(warnings(compose(9, { maxUnavailable: 2 }), draft(9, { down }))).toEqual([
+    expect.stringMatching(/^1 of the group is down \(old\) .* budget of 2: only 1 may go/),
+  ])
+  expect(warnings(compose(9, {}), draft(9, { down }))).toEqual([
+    expect.stringMatching(/budget of 1: nobody goes until/),
+  ])
   const first = composePlan(draft(9, { previous: null }), {}, { policy: policy(), groupSize: 9, now: NOON, tagOf })
   expect(warnings(first, draft(9))).toEqual([expect.stringMatching(/no image to go back to/)])
 })

@@ -90,3 +90,29 @@ test('what was done can be read, and gone back to by its number', async () => {
   await shop.verb('abort', '--reason', 'never mind')
   expect(await shop.status()).toMatchObject({ phase: 'aborted', reason: 'never mind' })
 }, 60_000)
+
+test('a member that was down before the plan was made counts against its budget until it is back', async () => {
+  const [, , , last] = shop.daemons
+  last!.kill('SIGKILL')
+  await eventually('it to be seen as failed', async () => {
+    const { members } = await shop.first.json<{ members: { name: string; status: string }[] }>('members')
+    return members.some(({ name, status }) => name === 'n3' && status === 'failed')
+  })
+  const { stdout } = await shop.start('v3', '--dry-run')
+  expect(stdout).toMatch(/careful: 1 of the group is down \(n3\) .*: nobody goes until/)
+  expect(stdout).toMatch(/not {2}n3: it is failed/)
+  await shop.started('v3')
+  await eventually('those whose turn it is to wait for it', async () => {
+    const reasons = await Promise.all(['n0', 'n1', 'n2'].map(shop.explain))
+    return reasons.filter(reason => /1 of the group's members are down/.test(reason)).length === 2
+  })
+  expect(shop.disruptions()).toEqual([])
+  await last!.restart()
+  await shop.reaches('done')
+  expect(
+    shop
+      .disruptions()
+      .map(({ name }) => name)
+      .sort(),
+  ).toEqual(['n0', 'n1', 'n2'])
+}, 60_000)

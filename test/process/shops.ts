@@ -57,7 +57,7 @@ export async function shops(): Promise<Shops> {
     const { members } = await first.json<{ members: { status: string }[] }>('members')
     return members.filter(member => member.status === 'alive').length === NAMES.length
   })
-  for (const version of ['v1', 'v2']) {
+  for (const version of ['v1', 'v2', 'v3']) {
     const dir = join(box.dir, version)
     mkdirSync(dir)
     writeFileSync(join(dir, 'version'), version)

@@ -452,6 +452,7 @@ export function fakeService(): Fake {
         excluded: fake.members
           .filter(candidate => candidate.status === 'failed')
           .map(({ id: node, name }) => ({ node, name, reason: 'it is failed' })),
+        down: fake.members.filter(({ status }) => status === 'failed').map(({ id: node, name }) => ({ node, name })),
       }
     },
     async submitPlan(statement) {

@@ -30,11 +30,11 @@ const refused = (value: LedgerValue, under: Statement<Plan>, action: Action): st
 }
 
 const start = (of: Statement<Plan>): Action => ({ type: 'start', plan: of, now: NOW })
-const grant = (node = a, unavailable: readonly NodeId[] = []): Action => ({
+const grant = (node = a, down: readonly NodeId[] = []): Action => ({
   type: 'grant',
   node,
   zone: 'z',
-  unavailable,
+  unavailable: down.map(other => ({ node: other, zone: 'z' })),
   now: NOW,
 })
 const release = (node: NodeId, token: number, outcome: 'ok' | 'rolledback' | 'skipped' = 'ok'): Action => ({
@@ -51,6 +51,43 @@ const order = (type: 'pause' | 'resume' | 'promote' | 'abort' | 'undo' | 'stall'
   now: NOW,
 })
 const writeOff = (node: NodeId): Action => ({ type: 'write-off', node, reason: 'it burnt down', now: NOW })
+
+describe('a restart of a host', () => {
+  const reboot = (node: NodeId, holder = 'zincati', down: readonly NodeId[] = []): Action =>
+    ({
+      ...grant(node, down),
+      reboot: holder,
+    }) as Action
+  const over = plan({ roster: [a], maxUnavailable: 2 })
+  const done = (of = over): LedgerValue => applied(first, of, start(of), grant(a), release(a, 1))
+
+  test('has a budget of one before the first plan, and after one that took all at once; else that of the last plan', () => {
+    const fresh = apply(first, reboot(a), undefined) as LedgerValue
+    expect(apply(fresh, reboot(b), undefined)).toMatchObject({ refused: 'budget' })
+    const two = applied(done(), over, reboot(b), reboot(c))
+    expect(refused(two, over, reboot(NODES[6]!))).toBe('budget')
+    expect(refused(done(), over, reboot(b, 'x', [a, c]))).toBe('budget')
+    const all = plan({ roster: [a], maxUnavailable: 5, strategy: 'at-once' })
+    expect(refused(applied(done(all), all, reboot(b)), all, reboot(c))).toBe('budget')
+  })
+
+  test('is nobody else’s permit: neither another client nor a layer of the host acts on it, and giving it back says nothing of an image', () => {
+    const value = applied(done(), over, reboot(a))
+    expect(refused(value, over, reboot(a))).toBe('unchanged')
+    expect(refused(value, over, reboot(a, 'another'))).toBe('turn')
+    expect(refused(value, over, { ...grant(a), renew: true } as Action)).toBe('turn')
+    const back = applied(value, over, release(a, value.nextToken - 1))
+    expect([back.permits, back.ok, back.phase]).toEqual([[], done().ok, 'done'])
+  })
+
+  test('waits for a generation that is under way, and a generation for a restart', () => {
+    const p = plan({ maxUnavailable: 1 })
+    expect(refused(applied(first, p, start(p)), p, reboot(a))).toBe('phase')
+    const value = applied(apply(first, reboot(a), undefined) as LedgerValue, p, start(p))
+    expect(refused(value, p, grant(b))).toBe('budget')
+    expect(refused(applied(value, p, release(a, 1)), p, grant(b))).toBe('allowed')
+  })
+})
 
 describe('start', () => {
   test('a plan begins with everybody still to do', () => {
@@ -152,10 +189,12 @@ describe('grant', () => {
     expect(freed.permits.map(permit => permit.token)).toEqual([2, 3])
   })
 
-  test('members that are down anyway count, but nobody twice and nobody outside of the roster', () => {
+  test('members that are down anyway count, whether the plan names them or not, but nobody twice and nobody who was written off', () => {
     expect(refused(rolling, p, grant(a, [b, c]))).toBe('budget')
     expect(refused(rolling, p, grant(a, [b]))).toBe('allowed')
     expect(refused(rolling, p, grant(a, [a, a, NODES[6]!]))).toBe('allowed')
+    expect(refused(rolling, p, grant(a, [NODES[5]!, NODES[6]!]))).toBe('budget')
+    expect(refused(applied(rolling, p, writeOff(NODES[5]!)), p, grant(a, [NODES[5]!, NODES[6]!]))).toBe('allowed')
     const held = applied(rolling, p, grant(a))
     expect(refused(held, p, grant(b, [a]))).toBe('allowed')
   })

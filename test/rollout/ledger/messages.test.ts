@@ -89,7 +89,15 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     type: fc.constant('grant'),
     node,
     zone: fc.constant('z'),
-    unavailable: fc.array(node),
+    unavailable: fc.array(fc.record({ node, zone: fc.constant('z') })),
+    now: fc.constant(NOW),
+  }),
+  fc.record({
+    type: fc.constant('grant'),
+    node,
+    zone: fc.constant('z'),
+    unavailable: fc.constant([]),
+    reboot: fc.constant('zincati'),
     now: fc.constant(NOW),
   }),
   fc.record({

@@ -41,7 +41,13 @@ function ledger(under: Statement<Plan>) {
     return isRefusal(result) ? result : undefined
   }
   const grant = (at: number, now = NOW, unavailable: number[] = []): Action => ({
-    ...{ type: 'grant', node: NODES[at]!, zone: 'z', unavailable: unavailable.map(other => NODES[other]!), now },
+    ...{
+      type: 'grant',
+      node: NODES[at]!,
+      zone: 'z',
+      unavailable: unavailable.map(other => ({ node: NODES[other]!, zone: 'z' })),
+      now,
+    },
   })
   did({ type: 'start', plan: under, now: NOW })
   return {
@@ -192,6 +198,9 @@ describe('the cap on zones', () => {
     const l = ledger(plan({ zones, maxUnavailable: 3 }))
     expect(l.refused(l.grant(2, NOW, [3]))).toMatchObject({ refused: 'zone' })
     expect(l.refused(l.grant(2, NOW, [1]))).toBeUndefined()
+    const beside = (zone: string): Action => ({ ...l.grant(2), unavailable: [{ node: NODES[6]!, zone }] }) as Action
+    expect(l.refused(beside('b'))).toMatchObject({ refused: 'zone' })
+    expect(l.refused(beside('c'))).toBeUndefined()
   })
 
   test('holds for going back as well', () => {
@@ -326,7 +335,13 @@ type Step =
 function actionOf(step: Step, value: LedgerValue, now: Millis): Action {
   switch (step.do) {
     case 'grant':
-      return { type: 'grant', node: NODES[step.at]!, zone: 'liar', unavailable: step.down.map(n => NODES[n]!), now }
+      return {
+        type: 'grant',
+        node: NODES[step.at]!,
+        zone: 'liar',
+        unavailable: step.down.map(n => ({ node: NODES[n]!, zone: 'liar' })),
+        now,
+      }
     case 'release': {
       const held = value.permits.find(permit => permit.node === NODES[step.at]!)
       const outcome = step.well ? 'ok' : 'rolledback'

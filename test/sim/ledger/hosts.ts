@@ -134,7 +134,7 @@ function askPermit(world: World, host: Host): void {
   if (own !== undefined) return world.at(host, 1, () => input(world, host, { type: 'granted', permit: own }))
   if (world.broken === 'turn-by-gossip')
     return world.at(host, 1, () => input(world, host, { type: 'not-granted', refusal: 'no-quorum', reason: '' }))
-  const unavailable = world.all.filter(other => other !== host && !other.alive).map(({ node }) => node)
+  const unavailable = world.all.filter(other => other !== host && !other.alive).map(({ node }) => ({ node, zone: 'z' }))
   const action: Action = { type: 'grant', node: host.node, zone: 'z', unavailable, now: host.clock() }
   propose(world, host, action, outcome => {
     const permit =
