@@ -57,6 +57,8 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
   })
   const channels = new Map<NodeId, Channel>()
   const creditors = new Map<NodeId, Creditor>()
+  /** What of each channel's bytes the swarm has been told of. */
+  const told = new WeakMap<Channel, number>()
   const connecting = new Set<NodeId>()
   const banned = new Set<NodeId>()
   const storing = new Set<Promise<void>>()
@@ -91,12 +93,18 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
 
     const input = (next: SwarmInput): void => {
       if (over.signal.aborted) return
-      // Who may not send is not slow: it is this node that has no room for it now.
-      if (next.type === 'wake')
-        for (const [peer, creditor] of creditors) {
-          creditor.consider()
-          if (creditor.starves()) for (const effect of swarm.step(init.now(), { type: 'heard', peer })) perform(effect)
+      for (const [peer, channel] of channels) {
+        // A slow link takes longer for a chunk than a peer may be silent.
+        let heard = told.get(channel) !== channel.receivedBytes
+        told.set(channel, channel.receivedBytes)
+        if (next.type === 'wake') {
+          const creditor = creditors.get(peer)
+          creditor?.consider()
+          // Who may not send is not slow: it is this node that has no room for it now.
+          heard ||= creditor?.starves() === true
         }
+        if (heard) for (const effect of swarm.step(init.now(), { type: 'heard', peer })) perform(effect)
+      }
       for (const effect of swarm.step(init.now(), next)) perform(effect)
     }
     const perform = (effect: SwarmEffect): void => {
@@ -175,7 +183,6 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
           let message = decodeMessage(frame)
           if (message.type === 'part') {
             creditor.came(message.bytes.byteLength)
-            input({ type: 'heard', peer })
             const whole = parts.take(message)
             if (whole === undefined) continue
             message = whole

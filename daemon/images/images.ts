@@ -38,7 +38,10 @@ import {
   SERVICE,
 } from './wire.ts'
 
+/** How long a provider may take to say what an image is, at first: a part of an index is up to PART bytes, which takes a link of LIMITS.lowestRate 92 s. Milliseconds. */
 const DESCRIBE_TIMEOUT = 5_000
+/** And once all have been asked and none could in that time; in between it doubles each time. Milliseconds. */
+const LONGEST_DESCRIBE = 120_000
 /** How long to wait before asking again who has an image that nobody has offered yet. Milliseconds. */
 const SEEK_AGAIN = 500
 /** How long a part of an image is waited for while nothing of it comes. Milliseconds. */
@@ -184,11 +187,16 @@ export function createImages(init: ImagesInit): Images {
   }
 
   /** Asks one provider what the image is, and believes nothing of the answer that does not verify. */
-  const describe = async (peer: NodeId, digest: Digest, signal: AbortSignal): Promise<StoredImage> => {
+  const describe = async (
+    peer: NodeId,
+    digest: Digest,
+    patience: number,
+    signal: AbortSignal,
+  ): Promise<StoredImage> => {
     const ask = async (part: number): Promise<Description> =>
       decodeDescription(
         await network.request(peer, SERVICE.describe, encodeQuestion({ image: digest, part }), {
-          signal: AbortSignal.any([signal, AbortSignal.timeout(DESCRIBE_TIMEOUT)]),
+          signal: AbortSignal.any([signal, AbortSignal.timeout(patience)]),
         }),
       )
     const { manifest: manifestBytes, endorsement, part: first } = await ask(0)
@@ -200,14 +208,17 @@ export function createImages(init: ImagesInit): Images {
   }
 
   const find = async (digest: Digest, signal: AbortSignal): Promise<StoredImage> => {
-    for (let trouble = ''; ; ) {
+    let trouble = ''
+    for (let patience = DESCRIBE_TIMEOUT; ; ) {
+      let late = false
       const known = store.image(digest)
       if (known !== undefined && (known.endorsement !== undefined || init.vouched(digest))) return known
       for (const peer of init.random.shuffle(init.providers(digest).filter(provider => provider !== network.self))) {
         try {
-          return await describe(peer, digest, signal)
+          return await describe(peer, digest, patience, signal)
         } catch (error) {
-          const { message } = toFleetError(error)
+          const { code, message } = toFleetError(error)
+          late ||= code === 'timeout'
           if (message !== trouble)
             log.warn(
               { peer, image: digest, reason: message },
@@ -217,6 +228,7 @@ export function createImages(init: ImagesInit): Images {
         }
         signal.throwIfAborted()
       }
+      if (late) patience = Math.min(LONGEST_DESCRIBE, patience * 2)
       await pause(SEEK_AGAIN, signal)
     }
   }

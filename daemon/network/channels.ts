@@ -105,6 +105,9 @@ function channelOver(peer: NodeId, over: Frames): Channel {
 
   return {
     peer,
+    get receivedBytes() {
+      return over.receivedBytes
+    },
     frames: incoming(),
     async send(frame) {
       if (closed) throw new FleetError('unavailable', `the channel to ${peer} is closed`)

@@ -21,6 +21,8 @@ export interface Frames {
   readonly incoming: AsyncGenerator<Uint8Array, void, undefined>
   /** Resolves when our side is over: ended by us, reset by the peer, or gone with the connection. Never rejects. */
   readonly over: Promise<void>
+  /** Bytes that have come from the peer, those of a frame that is not whole yet among them. */
+  readonly receivedBytes: number
   /** Bytes that were given to `send` and that the transport has not taken yet. */
   readonly queuedBytes: number
   /** Resolves once the transport took the frame, so that awaiting it is back-pressure. Rejects when the stream ends first. */
@@ -36,9 +38,13 @@ export function frames(stream: Stream, maxFrame: number): Frames {
   const lost = (cause?: unknown) => outbox.fail(new Error('the stream was closed', { cause }))
   pipe(outbox.source, stream.sink).then(() => lost(), lost)
   onStreamEnd(stream, lost)
+  const received = counted(stream.source)
   return {
-    incoming: framesIn(stream.source, maxFrame),
+    incoming: framesIn(received.pieces, maxFrame),
     over: outbox.over,
+    get receivedBytes() {
+      return received.bytes()
+    },
     get queuedBytes() {
       return outbox.queuedBytes
     },
@@ -52,6 +58,20 @@ export function frames(stream: Stream, maxFrame: number): Frames {
       stream.abort(reason)
     },
   }
+}
+
+/** The same pieces, and how many bytes of them have come. */
+export function counted<Piece extends { readonly byteLength: number }>(
+  source: AsyncIterable<Piece>,
+): { readonly pieces: AsyncIterable<Piece>; bytes(): number } {
+  let bytes = 0
+  const pieces = async function* (): AsyncGenerator<Piece> {
+    for await (const piece of source) {
+      bytes += piece.byteLength
+      yield piece
+    }
+  }
+  return { pieces: pieces(), bytes: () => bytes }
 }
 
 /** The frames that these bytes are. Throws what their source throws, and `corrupt` on a malformed frame or one over the limit. */

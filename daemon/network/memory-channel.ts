@@ -29,6 +29,7 @@ function createEnd(self: NodeId, peer: NodeId, deliver: Deliver): End {
   let other: End
   let underway = 0
   let closed = false
+  let receivedBytes = 0
 
   const close = () => {
     if (closed) return
@@ -56,6 +57,7 @@ function createEnd(self: NodeId, peer: NodeId, deliver: Deliver): End {
       other = given
     },
     receive(frame, consumed) {
+      receivedBytes += frame.byteLength
       if (!closed) inbox.push({ frame, consumed: () => deliver(self, peer, consumed) })
     },
     ended() {
@@ -63,6 +65,9 @@ function createEnd(self: NodeId, peer: NodeId, deliver: Deliver): End {
     },
     channel: {
       peer,
+      get receivedBytes() {
+        return receivedBytes
+      },
       frames: frames(),
       async send(frame) {
         if (frame.byteLength > LIMITS.channelFrame)

@@ -29,6 +29,8 @@ export interface Channel {
   /** Resolves when the frame was handed on, so that awaiting it is back-pressure. Rejects `unavailable` once the channel is gone. */
   send(frame: Uint8Array): Promise<void>
   readonly frames: AsyncIterable<Uint8Array>
+  /** Bytes that have come so far, those of a frame that is not whole yet among them: on a slow link the only sign that it comes. */
+  readonly receivedBytes: number
   close(): void
 }
 

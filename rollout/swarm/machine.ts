@@ -6,6 +6,14 @@ const WINDOW = 2 * 1024 * 1024
 const SMALLEST_WINDOW = 96 * 1024
 /** In between a peer is asked for what it gives in a round trip and this time: more would wait there while another peer could have sent it. Milliseconds. */
 const AHEAD = 250
+/** Of all peers together no more is asked for than twice what came lately, and this: on a link that carries less than its peers could send, more would only wait there, each chunk for all others. Bytes. */
+const FIRST = 32 * 1024
+/** What came so long ago counts half. Milliseconds. */
+const LATELY = 1_000
+/** What is waited for of a peer of which not a byte has come for so long keeps nobody from asking others. Milliseconds. */
+const SILENT = 2_000
+/** Nor does what was asked for so long ago, though bytes of it come: the largest chunk takes so long at LIMITS.lowestRate. Milliseconds. */
+const LATE = 30_000
 /** One request names about this much. Bytes. */
 const BATCH = 1024 * 1024
 /** A peer that was asked and gives nothing for this long is given up (Spegel's users ask for just that, spegel#551). Milliseconds. */
@@ -29,7 +37,7 @@ export type SwarmInput =
   | { readonly type: 'gone'; readonly peer: NodeId }
   /** A chunk came and was verified and stored, or was found not to match its digest. */
   | { readonly type: 'chunk'; readonly peer: NodeId; readonly index: number; readonly good: boolean }
-  /** A part of a chunk came. */
+  /** Bytes came that are not a whole chunk yet, or the peer may not send now. */
   | { readonly type: 'heard'; readonly peer: NodeId }
   /** The peer does not have it after all. */
   | { readonly type: 'refused'; readonly peer: NodeId; readonly index: number }
@@ -106,6 +114,7 @@ export function createSwarm(init: {
   let impatientUntil: Millis = millis(0)
   /** When something last came, or began to be waited for: the gateways of the zone are trusted until a while after. */
   let cameAt: Millis | null = null
+  let lately = { bytes: 0, at: millis(0) }
   let effects: SwarmEffect[] = []
 
   for (const [index, chunk] of chunks.entries()) {
@@ -240,13 +249,14 @@ export function createSwarm(init: {
     if (idleSince !== null && now - idleSince >= YIELD) impatientUntil = millis(now + IMPATIENCE)
     const impatient = now < impatientUntil
     let busy = false
+    let reach = 2 * latelyAt(now) + FIRST - onTheWay(now)
     // Downloaders are served first with requests, so that complete peers are asked for the rest.
     const order = random.shuffle([...peers]).sort(([, a], [, b]) => Number(complete(a)) - Number(complete(b)))
     for (const [id, peer] of order) {
       const picked: number[] = []
       let bytes = 0
       // Asking in batches keeps requests few; a peer whose window is nearly full waits for room.
-      while (peer.askedBytes + bytes < peer.window) {
+      while (peer.askedBytes + bytes < peer.window && bytes < reach) {
         const index = choose(peer, !impatient, trusting)
         if (index === undefined) break
         picked.push(index)
@@ -255,11 +265,23 @@ export function createSwarm(init: {
         if (impatient && bytes >= BATCH / 4) break
       }
       if (picked.length > 0) request(now, id, peer, picked)
+      reach -= bytes
       if (peer.asked.size > 0) busy = true
     }
     if (!busy && asked.size === 0) idleSince ??= now
     else idleSince = null
     if (missing.length === asked.size && missing.length > 0) endgame(now, trusting)
+  }
+
+  const latelyAt = (now: Millis): number => lately.bytes * 2 ** ((lately.at - now) / LATELY)
+  /** What comes of what was asked for. */
+  const onTheWay = (now: Millis): number => {
+    let bytes = 0
+    for (const peer of peers.values()) {
+      const [oldest] = peer.asked.values()
+      if (oldest !== undefined && now - peer.heardAt < SILENT && now - oldest.at < LATE) bytes += peer.askedBytes
+    }
+    return bytes
   }
 
   const request = (now: Millis, id: NodeId, peer: Peer, indexes: readonly number[]): void => {
@@ -289,7 +311,10 @@ export function createSwarm(init: {
         const by = asked.get(index)
         if (by === undefined || by.size >= ENDGAME_COPIES || by.has(id) || !holds(peer, index)) continue
         if (trusting && !peer.near && isOfZone(index)) continue
-        const slow = [...by].some(other => now - (peers.get(other)?.heardAt ?? 0) > YIELD)
+        const slow = [...by].some(other => {
+          const { heardAt, asked } = peers.get(other)!
+          return now - heardAt > YIELD || now - asked.get(index)!.at > LATE
+        })
         if (!slow) continue
         by.add(id)
         extra.push(index)
@@ -306,6 +331,11 @@ export function createSwarm(init: {
     if (peer === undefined) {
       if (good && slot[index] !== -1) settle(index)
       return
+    }
+    if (good) {
+      // It came all the time that it was waited for.
+      const share = Math.min(1, LATELY / Math.max(1, now - (peer.asked.get(index)?.at ?? now)))
+      lately = { bytes: latelyAt(now) + chunks[index]!.length * share, at: now }
     }
     answered(peer, index, now)
     unask(index, id)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Server, type TLSSocket } from 'node:tls'
 import { encode } from 'it-length-prefixed'
 import type { Endpoint } from '../address.ts'
-import { type Frames, framesIn } from '../frames.ts'
+import { counted, type Frames, framesIn } from '../frames.ts'
 import type { Offer } from './offer.ts'
 
 /**
@@ -84,9 +84,13 @@ export function socketFrames(socket: TLSSocket, maxFrame: number, onBytes: () =>
       yield piece
     }
   }
+  const received = counted(pieces())
   return {
-    incoming: framesIn(pieces(), maxFrame),
+    incoming: framesIn(received.pieces, maxFrame),
     over,
+    get receivedBytes() {
+      return received.bytes()
+    },
     get queuedBytes() {
       return socket.writableLength
     },

@@ -23,6 +23,7 @@ function channel(messages: AsyncIterable<Message>, take: () => Promise<void>) {
   let read = 0
   const made: Channel = {
     peer: PEER,
+    receivedBytes: 0,
     frames: (async function* () {
       for await (const message of messages) {
         read += 1

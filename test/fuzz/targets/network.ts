@@ -81,6 +81,7 @@ function saying(script: readonly ((sent: readonly Uint8Array[]) => Uint8Array)[]
       for (const make of script) yield make(sent)
     })(),
     over: Promise.resolve(),
+    receivedBytes: 0,
     queuedBytes: 0,
     async send(frame) {
       sent.push(frame)
