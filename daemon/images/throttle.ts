@@ -1,5 +1,6 @@
 import type { Millis, NodeId } from '../../protocol/index.ts'
 import { type Allotment, type ByteBudget, createAllotment, type Purse, type RateLimits } from '../../rollout/index.ts'
+import { onTheWire, payloadOf } from './overhead.ts'
 
 /** How often waiting bytes are shared out. Milliseconds. */
 const TICK = 25
@@ -25,12 +26,13 @@ export interface ThrottleInit {
 export interface Throttle {
   /** Whether any limit applies to what passes to, or from, this peer. */
   limits(peer: NodeId): boolean
-  /** Waits until some of so many bytes may pass, and tells how many. Rejects with the signal's reason when it is aborted. */
+  /** Waits until some of so many bytes may pass, with what they take on the network besides, and tells how many. Rejects with the signal's reason when it is aborted. */
   take(peer: NodeId, bytes: number, signal: AbortSignal): Promise<number>
 }
 
 interface Waiting {
   readonly peer: NodeId
+  /** On the wire. */
   readonly bytes: number
   readonly give: (bytes: number) => void
 }
@@ -77,10 +79,10 @@ export function createThrottle(init: ThrottleInit): Throttle {
         }
         const mine: Waiting = {
           peer,
-          bytes,
+          bytes: onTheWire(bytes),
           give(given) {
             signal.removeEventListener('abort', aborted)
-            resolve(given)
+            resolve(Math.min(bytes, Math.max(1, payloadOf(given))))
           },
         }
         signal.addEventListener('abort', aborted, { once: true })
