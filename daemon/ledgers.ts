@@ -31,6 +31,7 @@ import {
 } from '../rollout/index.ts'
 import type { Network } from './network/index.ts'
 import type { LedgerAccess } from './rollout/index.ts'
+import { timeLimit } from './time-limit.ts'
 import type { Trust } from './trust/index.ts'
 
 const SERVICE = 'ledger'
@@ -97,7 +98,7 @@ export function createLedgers(init: {
         now,
         async send(to, request, signal) {
           if (to === network.self) return voter.answer(request)
-          const bounded = AbortSignal.any([signal, AbortSignal.timeout(ASK_TIMEOUT)])
+          const bounded = timeLimit(ASK_TIMEOUT, signal)
           return decodeReply(
             await network.request(to, SERVICE, encodeRequest(request), {
               signal: bounded,

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Millis, NodeId } from '../../protocol/index.ts'
 import { growth, type Ledgers } from '../ledgers.ts'
 import type { Groups } from '../rollout/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import type { Roster } from './roster.ts'
 
 /** How often it is looked at whether a group should have more voters, and how long a candidate has to have been here. Milliseconds. */
@@ -43,7 +44,7 @@ function tend({ self, roster, ledgers, groups, now, log }: VotersInit): void {
     if (voters === undefined) continue
     log.info({ group, voters }, `the ledger of group ${group} gets ${voters.length} voters`)
     groups
-      .propose(group, { type: 'reconfigure', voters }, AbortSignal.timeout(10_000))
+      .propose(group, { type: 'reconfigure', voters }, timeLimit(10_000))
       .catch(error => log.debug({ err: error }, 'the voters could not be changed'))
   }
 }

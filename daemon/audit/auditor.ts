@@ -14,6 +14,7 @@ import {
 } from '../../protocol/index.ts'
 import { allHeads } from '../../rollout/index.ts'
 import type { Network } from '../network/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import type { Trust } from '../trust/index.ts'
 import type { Audit } from './audit.ts'
 import type { Place } from './segments.ts'
@@ -88,7 +89,7 @@ export function createAuditor(init: AuditorInit): Auditor {
   })
 
   const ask = (node: NodeId, service: string, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> =>
-    network.request(node, service, body, { signal: AbortSignal.any([signal, AbortSignal.timeout(ASK_TIMEOUT)]) })
+    network.request(node, service, body, { signal: timeLimit(ASK_TIMEOUT, signal) })
 
   const page: Auditor['page'] = async (node, from, signal) =>
     node === network.self

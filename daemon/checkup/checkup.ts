@@ -9,6 +9,7 @@ import {
   toFleetError,
 } from '../../protocol/index.ts'
 import type { Network } from '../network/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { answerOf, CHECKUP, clockOf, KNOCK_TIMEOUT, serveCheckup } from './peer.ts'
 
 /** Members that are asked: so many that should answer, and of those that are gone so many whose hosts are tried. */
@@ -58,7 +59,7 @@ export function createCheckup(init: CheckupInit): Checkup {
       const answer = answerOf(
         await network.request(peer.id, CHECKUP, new Uint8Array(), {
           addresses: peer.addresses,
-          signal: AbortSignal.any([signal, AbortSignal.timeout(ASK_TIMEOUT)]),
+          signal: timeLimit(ASK_TIMEOUT, signal),
         }),
       )
       return { silence: null, clock: clockOf(asked, now(), answer), back: answer[2] }

@@ -22,6 +22,7 @@ import {
 } from '../../protocol/index.ts'
 import type { Network } from '../network/index.ts'
 import type { Noting } from '../rollout/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { type Bundle, openBundles } from './bundles.ts'
 
 /** Other nodes that keep a copy. */
@@ -85,7 +86,7 @@ export async function createEvidence(init: {
 
   const ask = (node: NodeId, service: string, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> =>
     network.request(node, service, body, {
-      signal: AbortSignal.any([signal, stopping.signal, AbortSignal.timeout(ASK_TIMEOUT)]),
+      signal: timeLimit(ASK_TIMEOUT, signal, stopping.signal),
     })
 
   const tellGone = (gone: readonly Bundle[]): void => {

@@ -9,6 +9,7 @@ import {
   verifyChunk,
 } from '../../rollout/index.ts'
 import type { Channel, Network } from '../network/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { unpack } from './packing.ts'
 import { type Creditor, createCreditor, createPartReader } from './parts.ts'
 import type { Throttle } from './throttle.ts'
@@ -225,7 +226,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
         connecting.add(peer)
         network
           .openChannel(peer, SERVICE.chunks, {
-            signal: AbortSignal.any([either, AbortSignal.timeout(CONNECT_TIMEOUT)]),
+            signal: timeLimit(CONNECT_TIMEOUT, either),
           })
           .then(
             channel => {

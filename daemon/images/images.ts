@@ -24,6 +24,7 @@ import {
   unpackTree,
 } from '../../rollout/index.ts'
 import type { Network } from '../network/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { download } from './download.ts'
 import type { Throttle } from './throttle.ts'
 import { createTraffic, type PeerTraffic } from './traffic.ts'
@@ -196,7 +197,7 @@ export function createImages(init: ImagesInit): Images {
     const ask = async (part: number): Promise<Description> =>
       decodeDescription(
         await network.request(peer, SERVICE.describe, encodeQuestion({ image: digest, part }), {
-          signal: AbortSignal.any([signal, AbortSignal.timeout(patience)]),
+          signal: timeLimit(patience, signal),
         }),
       )
     const { manifest: manifestBytes, endorsement, part: first } = await ask(0)

@@ -17,6 +17,7 @@ import {
 import type { Network } from '../network/index.ts'
 import type { Noting } from '../rollout/index.ts'
 import type { DataDir } from '../state/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import type { Trust } from '../trust/index.ts'
 import type { Keeping } from './keeping.ts'
 
@@ -94,7 +95,7 @@ export async function createKeepOrders(init: {
   let scanning: Promise<Kept> | undefined
   /** One at a time, whoever asks. */
   const scan = (): Promise<Kept> => {
-    scanning ??= keeping.scan(AbortSignal.timeout(SCAN_TIMEOUT)).finally(() => {
+    scanning ??= keeping.scan(timeLimit(SCAN_TIMEOUT)).finally(() => {
       scanning = undefined
     })
     return scanning
@@ -105,7 +106,7 @@ export async function createKeepOrders(init: {
     keptOf(
       decode(
         await network.request(node, service, body, {
-          signal: AbortSignal.any([signal, AbortSignal.timeout(patience)]),
+          signal: timeLimit(patience, signal),
         }),
         LIMITS.rpcMessage,
       ),

@@ -1,5 +1,6 @@
 import type { Stream } from '@libp2p/interface'
 import { FleetError, LIMITS, type NodeId } from '../../protocol/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { type Frames, frames, nextFrame } from './frames.ts'
 import type { Channel } from './network.ts'
 import type { Session, Sessions } from './sessions.ts'
@@ -30,7 +31,7 @@ export async function takeChannel(
   over: Frames,
   handlers: ReadonlyMap<string, (channel: Channel) => void>,
 ): Promise<void> {
-  const service = await nextFrame(over, AbortSignal.timeout(OPEN_TIMEOUT))
+  const service = await nextFrame(over, timeLimit(OPEN_TIMEOUT))
   const handler = service === undefined ? undefined : handlers.get(Buffer.from(service).toString())
   if (handler === undefined) throw new FleetError('not-found', 'no such service')
   handler(channelOver(peer, over))

@@ -2,6 +2,7 @@ import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Libp2p } from 'libp2p'
 import { type Address, LIMITS, type NodeId } from '../../protocol/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { addressOf, type Endpoint, endpointOf, isLocalHost, resolveEndpoint } from './address.ts'
 import { knockAt } from './knock.ts'
 import { DialError, type DialFailure } from './network.ts'
@@ -124,7 +125,7 @@ async function attempt(
   { address, connect }: Way,
   race: AbortSignal,
 ): Promise<Session> {
-  const limit = AbortSignal.timeout(ATTEMPT_TIMEOUT)
+  const limit = timeLimit(ATTEMPT_TIMEOUT)
   const signal = AbortSignal.any([race, limit])
   let connection: Connection | undefined
   try {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Stream } from '@libp2p/interface'
 import type { Logger } from 'pino'
 import { decode, encode, FleetError, LIMITS, type NodeId } from '../../protocol/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { type Frames, frames, nextFrame } from './frames.ts'
 import type { Session, Sessions } from './sessions.ts'
 import { answerOpen } from './tie.ts'
@@ -63,7 +64,7 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
   async function onOpen(session: Session, stream: Stream): Promise<void> {
     const { peer } = session
     const over = frames(stream, LIMITS.linkFrame)
-    const request = parseOpen(await nextFrame(over, AbortSignal.timeout(OPEN_TIMEOUT)))
+    const request = parseOpen(await nextFrame(over, timeLimit(OPEN_TIMEOUT)))
     const current = up.get(peer)
     const opening = openings.get(peer)
     const answer = answerOpen(
@@ -108,13 +109,13 @@ export async function createLinks(sessions: Sessions, self: NodeId, events: Link
     const { id, session } = opening
     const { peer } = session
     const stream = await session.connection.newStream(LINK_PROTOCOL, {
-      signal: AbortSignal.timeout(OPEN_TIMEOUT),
+      signal: timeLimit(OPEN_TIMEOUT),
       runOnLimitedConnection: true,
     })
     const over = frames(stream, LIMITS.linkFrame)
     // We have no link now, so every one that we ever knew of is dead.
     await over.send(encode([id, know(peer, id)]))
-    const accepted = parseAnswer(await nextFrame(over, AbortSignal.timeout(OPEN_TIMEOUT)))
+    const accepted = parseAnswer(await nextFrame(over, timeLimit(OPEN_TIMEOUT)))
     const current = up.get(peer)
     // A peer that takes our opening after we took one of its own has given that one up, unless it is a new process.
     if (accepted && !opening.cancelled && (current === undefined || current.session.boot === session.boot)) {

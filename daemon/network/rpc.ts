@@ -1,5 +1,6 @@
 import type { Stream } from '@libp2p/interface'
 import { FleetError, LIMITS, type NodeId, toFleetError } from '../../protocol/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { type Frames, frames, nextFrame } from './frames.ts'
 import type { RequestHandler } from './network.ts'
 import {
@@ -50,7 +51,7 @@ async function answer(
   over: Frames,
   handlers: ReadonlyMap<string, RequestHandler>,
 ): Promise<Uint8Array> {
-  const request = await nextFrame(over, AbortSignal.timeout(REQUEST_TIMEOUT))
+  const request = await nextFrame(over, timeLimit(REQUEST_TIMEOUT))
   if (request === undefined) throw new FleetError('corrupt', 'a request stream ended without a request')
   const { service, body } = decodeRequest(request)
   const gone = new AbortController()

@@ -12,6 +12,7 @@ import {
 } from '../../rollout/index.ts'
 import type { Images } from '../images/index.ts'
 import type { LivePush, Pushes } from '../pushes/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { segmentOf } from './segments.ts'
 
 /** How long those who should have an image are asked what it is. Milliseconds. */
@@ -101,7 +102,7 @@ export function createLibrary({ store, images, pushes, log }: LibraryInit): Libr
       .filter(image => images.get(image) === undefined)
       .slice(0, LOOK_THROUGH)
     if (unheard.length === 0) return undefined
-    await Promise.allSettled(unheard.map(image => images.learn(image, AbortSignal.timeout(LOOK_TIMEOUT))))
+    await Promise.allSettled(unheard.map(image => images.learn(image, timeLimit(LOOK_TIMEOUT))))
     return findHere(blob, among)
   }
 
@@ -170,7 +171,7 @@ export function createLibrary({ store, images, pushes, log }: LibraryInit): Libr
     if (held.span.size > MAX_DOCUMENT)
       throw new FleetError('too-large', `a manifest of ${held.span.size} bytes is over the limit of ${MAX_DOCUMENT}`)
     const pieces: Uint8Array[] = []
-    for await (const piece of read(held, 0, held.span.size, AbortSignal.timeout(LEARN_TIMEOUT))) pieces.push(piece)
+    for await (const piece of read(held, 0, held.span.size, timeLimit(LEARN_TIMEOUT))) pieces.push(piece)
     const bytes = Buffer.concat(pieces)
     assertIs(held, sha256(bytes))
     return bytes
@@ -182,7 +183,7 @@ export function createLibrary({ store, images, pushes, log }: LibraryInit): Libr
   }
   const pushed = async ({ body }: LivePush): Promise<Document> => {
     const { image: digest, manifest } = body.pushed
-    const image = images.get(digest) ?? (await images.learn(digest, AbortSignal.timeout(LEARN_TIMEOUT)).catch(nobody))
+    const image = images.get(digest) ?? (await images.learn(digest, timeLimit(LEARN_TIMEOUT)).catch(nobody))
     const span = spansIn(image).get(manifest)
     if (span === undefined)
       throw new FleetError(

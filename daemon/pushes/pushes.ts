@@ -18,6 +18,7 @@ import {
 import { createRegister } from '../../rollout/index.ts'
 import type { Network, Verdict } from '../network/index.ts'
 import type { Database } from '../state/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { encodeEvents } from '../topic-events.ts'
 import type { Trust } from '../trust/index.ts'
 import { createPace } from './pace.ts'
@@ -148,7 +149,7 @@ export async function createPushes(init: PushesInit): Promise<Pushes> {
   const compare = async (peer: NodeId): Promise<void> => {
     const ask = (body: Uint8Array): Promise<Uint8Array> =>
       network.request(peer, SERVICE, body, {
-        signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(ASK_TIMEOUT)]),
+        signal: timeLimit(ASK_TIMEOUT, stopping.signal),
       })
     const theirs = decodeIds(await ask(encodeQuestion({ type: 'differ', summary: summarise() })))
     const lacking = theirs.filter(id => register.get(id) === undefined)

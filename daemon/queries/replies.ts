@@ -15,6 +15,7 @@ import {
   toFleetError,
 } from '../../protocol/index.ts'
 import type { Network } from '../network/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import { encodeEvents } from '../topic-events.ts'
 import type { Trust } from '../trust/index.ts'
 
@@ -60,7 +61,7 @@ export function createReplies(init: RepliesInit): Replies {
     const addresses = init.addresses(asker)
     try {
       await network.request(asker, ANSWERS, answer.bytes, {
-        signal: AbortSignal.any([stopping, AbortSignal.timeout(Math.ceil(Math.min(DIRECT, left / 2)))]),
+        signal: timeLimit(Math.ceil(Math.min(DIRECT, left / 2)), stopping),
         ...(addresses === undefined ? {} : { addresses }),
       })
     } catch (error) {

@@ -18,6 +18,7 @@ import {
 } from '../../protocol/index.ts'
 import { type Action, decodeValue, encodeValue, isOver, type LedgerValue } from '../../rollout/index.ts'
 import type { Network, Verdict } from '../network/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import type { Trust } from '../trust/index.ts'
 import type { LedgerAccess, Proposal } from './access.ts'
 
@@ -113,7 +114,7 @@ export function createGroups(init: GroupsInit): Groups {
     const peer = random.pick(init.members().links)
     if (peer === undefined) return
     const answer = await network.request(peer, SERVICE, encode([value.group, value.epoch, value.version]), {
-      signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(ASK_TIMEOUT)]),
+      signal: timeLimit(ASK_TIMEOUT, stopping.signal),
     })
     if (answer.byteLength > 0) hear(answer)
   }

@@ -25,6 +25,7 @@ import {
   type ReplacementInput,
 } from '../../rollout/index.ts'
 import { type Driver, flipFailure } from '../drivers/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import type { LedgerAccess } from './access.ts'
 import type { Noting } from './notes.ts'
 
@@ -324,7 +325,7 @@ export function createLayer(init: LayerInit): Layer {
       const { digest: from = null, marks, slot } = driver.current()
       // What is not well is seen for the last time: its slot is given up, and with it how its program ended.
       if (bound?.act === 'replace' && bound.failure !== null)
-        await init.witness('failed', bound.failure, AbortSignal.timeout(WITNESS))
+        await init.witness('failed', bound.failure, timeLimit(WITNESS))
       await driver.flip(image, signal, bound?.act === 'replace' ? bound.deadline : 0)
       const detail = { image, from: from ?? '' }
       if (bound?.act === 'replace' && bound.failure !== null)

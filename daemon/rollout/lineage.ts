@@ -1,5 +1,6 @@
 import type { Digest, Manifest, RolloutDraft } from '../../protocol/index.ts'
 import type { Images } from '../images/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import type { Draft } from './draft.ts'
 
 /** How long those who have an old image may take to say what it is. Milliseconds. */
@@ -26,7 +27,7 @@ async function manifestOf(
   const known = images.get(image)
   if (known !== undefined) return known.manifest
   try {
-    return (await images.learn(image, AbortSignal.any([signal, AbortSignal.timeout(LEARN_LIMIT)]))).manifest
+    return (await images.learn(image, timeLimit(LEARN_LIMIT, signal))).manifest
   } catch {
     return undefined
   }

@@ -19,6 +19,7 @@ import {
 } from '../../protocol/index.ts'
 import { type Action, type LedgerValue, type Objection, objectionTo, type Refusal } from '../../rollout/index.ts'
 import type { Network } from '../network/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import type { Trust } from '../trust/index.ts'
 import type { Proposal } from './access.ts'
 import { type Draft, draftOf } from './draft.ts'
@@ -288,7 +289,7 @@ export function createRollouts(init: RolloutsInit): Rollouts {
       if (member.status !== 'alive' && member.status !== 'suspect') return `it is ${member.status}${holding}`
       try {
         const answer = await network.request(node, SERVICE.explain, new Uint8Array(), {
-          signal: AbortSignal.any([signal, AbortSignal.timeout(EXPLAIN_TIMEOUT)]),
+          signal: timeLimit(EXPLAIN_TIMEOUT, signal),
         })
         const text = decode(answer, LIMITS.rpcMessage)
         if (typeof text !== 'string') throw new FleetError('corrupt', 'its answer is no text')
@@ -313,7 +314,7 @@ export async function askForConfirmation(
       async peer =>
         decode(
           await network.request(peer, SERVICE.confirm, new Uint8Array(), {
-            signal: AbortSignal.any([signal, AbortSignal.timeout(CONFIRM_TIMEOUT)]),
+            signal: timeLimit(CONFIRM_TIMEOUT, signal),
           }),
           64,
         ) === true,

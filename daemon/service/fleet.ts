@@ -1,6 +1,7 @@
 import { type Address, FleetError, type Info, isToken, parseToken } from '../../protocol/index.ts'
 import type { FleetService } from '../api/index.ts'
 import { DialError, parseAddress } from '../network/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import type { Scope } from './scope.ts'
 
 const JOIN_TIMEOUT = 5_000
@@ -63,7 +64,7 @@ export function fleetAnswers({ fleetd, members, noted }: Scope) {
         addresses.map(async address => {
           members().join([address])
           try {
-            await network.connect(undefined, [address], AbortSignal.any([signal, AbortSignal.timeout(JOIN_TIMEOUT)]))
+            await network.connect(undefined, [address], timeLimit(JOIN_TIMEOUT, signal))
             reached.push(address)
           } catch (error) {
             failed.push({

@@ -4,6 +4,7 @@ import type { Server, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
 import { type Address, FleetError, LIMITS, type NodeId } from '../../../protocol/index.ts'
+import { timeLimit } from '../../time-limit.ts'
 import { addressOf, type Endpoint, isLocalHost } from '../address.ts'
 import { beginChannel, takeChannel } from '../channels.ts'
 import { usableEndpoints } from '../dial.ts'
@@ -127,7 +128,7 @@ export function createBulk(init: BulkInit): Bulk {
     const failures: unknown[] = []
     const endpoints = await candidates(session, offer)
     for (const endpoint of endpoints) {
-      const turn = AbortSignal.any([signal, AbortSignal.timeout(CONNECT_TIMEOUT / endpoints.length)])
+      const turn = timeLimit(CONNECT_TIMEOUT / endpoints.length, signal)
       try {
         return await bulkConnect(endpoint, offer, turn)
       } catch (error) {
@@ -148,7 +149,7 @@ export function createBulk(init: BulkInit): Bulk {
       if (isRelayed(session.connection) || (unreached.get(session.peer) ?? 0) > performance.now()) return undefined
       let socket: TLSSocket | undefined
       try {
-        socket = await connectTo(session, AbortSignal.any([signal, AbortSignal.timeout(2 * CONNECT_TIMEOUT)]))
+        socket = await connectTo(session, timeLimit(2 * CONNECT_TIMEOUT, signal))
         if (session.closed.aborted) throw new Error('the connection that it was agreed on over is gone')
         keep(session, socket)
         return await beginChannel(session.peer, framesOf(session, socket), service)

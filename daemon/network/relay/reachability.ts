@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { type Address, decode, encode, FleetError, LIMITS, type NodeId } from '../../../protocol/index.ts'
+import { timeLimit } from '../../time-limit.ts'
 import type { RequestHandler } from '../network.ts'
 
 /** The service that answers whether its node can dial the one that asks. */
@@ -59,7 +60,7 @@ export function createReachability({ peers, ask, changed }: ReachabilityInit): R
     const asked = [...new Set([...doubts.filter(peer => there.has(peer)), ...shuffled([...there])])].slice(0, ASKED)
     if (asked.length === 0) return
     asking = true
-    const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(ASK_TIMEOUT)])
+    const signal = timeLimit(ASK_TIMEOUT, stopping.signal)
     const answers = await Promise.all(asked.map(peer => ask(peer, signal).catch(() => undefined)))
     asking = false
     if (stopping.signal.aborted) return
@@ -97,7 +98,7 @@ export function serveReach(
     lately.set(from, now)
     answering += 1
     try {
-      return encode([await dial(from, addresses, AbortSignal.any([gone, AbortSignal.timeout(DIAL_TIMEOUT)]))])
+      return encode([await dial(from, addresses, timeLimit(DIAL_TIMEOUT, gone))])
     } finally {
       answering -= 1
     }
