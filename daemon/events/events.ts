@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import {
   createEvents as createMachine,
   createPace,
+  type Delivered,
   type EventsEffect,
   type EventsInput,
   type EventsMachine,
@@ -11,13 +12,17 @@ import {
   type Remembered,
 } from '../../membership/index.ts'
 import {
+  EVENT,
   eventName,
   FleetError,
+  type FleetEvent,
   LIMITS,
   type Millis,
   type NodeId,
+  open,
   openEvent,
   type Random,
+  type Statement,
   toFleetError,
 } from '../../protocol/index.ts'
 import type { Happenings, UserEvent } from '../happenings.ts'
@@ -100,7 +105,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
   let queued = 0
   let turn: Promise<unknown> = Promise.resolve()
 
-  const open = (bytes: Uint8Array) => {
+  const believe = (bytes: Uint8Array) => {
     try {
       return openEvent(trust.demand(), bytes, now())
     } catch (error) {
@@ -115,7 +120,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
     state: journal.state,
     kept: journal.kept,
     sign: trust.sign,
-    open,
+    open: believe,
   })
 
   const input = (next: EventsInput): void => {
@@ -156,7 +161,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
 
   // ---- the disk ----
 
-  const sizeOf = (item: Remembered): number => (item.type === 'deliver' ? item.kept.statement.bytes.byteLength : 64)
+  const sizeOf = (item: Remembered): number => (item.type === 'deliver' ? item.event.statement.bytes.byteLength : 64)
   const remember = (item: Remembered): void => {
     unwritten.push(item)
     backlog += sizeOf(item)
@@ -185,7 +190,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
       }
       for (const item of batch) {
         backlog -= sizeOf(item)
-        if (item.type === 'deliver') announce(item.kept)
+        if (item.type === 'deliver') announce(item.event)
       }
       for (const listener of [...listeners]) listener()
       if (state !== undefined)
@@ -196,7 +201,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
   }
   /** A number that went out must not be given twice, whatever happens; what others fired comes again from them. */
   const isOwn = (item: Remembered): boolean =>
-    item.type === 'settled' || (item.type === 'deliver' && item.kept.statement.body.node === network.self)
+    item.type === 'settled' || (item.type === 'deliver' && item.event.statement.body.node === network.self)
   const syncSoon = (): void => {
     syncing ??= setTimeout(() => {
       syncing = undefined
@@ -219,19 +224,21 @@ export async function createEvents(init: EventsInit): Promise<Events> {
       )
     fired.clear()
   }
-  const announce = (kept: Kept): void => {
-    durable = kept.cursor
-    const { body } = kept.statement
-    const event = viewOf(kept)
-    if (body.node === network.self && kept.told) {
-      network.publish('events', encodeEvents('event', kept.statement.bytes))
+  const announce = ({ cursor, statement, told }: Delivered): void => {
+    durable = cursor
+    const { body } = statement
+    const event = viewOf(cursor, statement)
+    if (body.node === network.self && told) {
+      network.publish('events', encodeEvents('event', statement.bytes))
       fired.get(body.seq)?.done(event)
       fired.delete(body.seq)
     }
-    if (kept.told) init.happenings.tell({ type: 'event', event })
+    if (told) init.happenings.tell({ type: 'event', event })
   }
 
   // ---- what is fired here ----
+
+  const view = ({ cursor, bytes }: Kept): UserEvent => viewOf(cursor, open(EVENT, trust.demand().fleet, bytes))
 
   const assertCanFire = ({ name, payload }: NewEvent): void => {
     if (!eventName.safeParse(name).success)
@@ -280,7 +287,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
       }
     },
     since: (cursor, options, signal) =>
-      replay({ buffer: machine.buffer, durable: () => durable, listeners, view: viewOf }, cursor, options, signal),
+      replay({ buffer: machine.buffer, durable: () => durable, listeners, view }, cursor, options, signal),
     ltime: () => machine.ltime(),
     stats: () => machine.stats(),
     revoked: node => input({ type: 'revoked', node }),
@@ -318,7 +325,7 @@ export async function createEvents(init: EventsInit): Promise<Events> {
 
 const stopped = (): FleetError => new FleetError('unavailable', 'the daemon stops; the event was not fired')
 
-function viewOf({ cursor, statement }: Kept): UserEvent {
+function viewOf(cursor: number, statement: Statement<FleetEvent>): UserEvent {
   const { node, seq, ltime, name, payload, coalesce } = statement.body
   return { cursor, author: node, seq, ltime, name, payload, coalesce, at: statement.clock }
 }

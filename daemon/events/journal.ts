@@ -1,6 +1,6 @@
 import { type FileHandle, mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type EventsState, type Kept, NO_EVENTS, type Remembered, restore } from '../../membership/index.ts'
+import { type EventsState, type Kept, keptOf, NO_EVENTS, type Remembered, restore } from '../../membership/index.ts'
 import { FleetError, type FleetId, type NodeId } from '../../protocol/index.ts'
 import { diskError, syncDirectory } from '../state/index.ts'
 import { readBatches, sealBatch } from './batches.ts'
@@ -67,7 +67,7 @@ async function openSegments(folder: string, fleet: FleetId, self: NodeId): Promi
     const [first, ...since] = records
     if (first?.type !== 'state' || since.some(record => record.type === 'state')) throw damaged(path, folder)
     const changes = since as Remembered[]
-    for (const record of changes) if (record.type === 'deliver') kept.push(record.kept)
+    for (const record of changes) if (record.type === 'deliver') kept.push(keptOf(record.event))
     state = restore(self, first.state, changes)
     old.push({ path, newest: kept.at(-1)?.cursor ?? 0 })
     length = segment.length
@@ -142,7 +142,7 @@ async function openSegments(folder: string, fleet: FleetId, self: NodeId): Promi
         soiled = true
         throw error
       }
-      for (const record of records) if (record.type === 'deliver') newest = record.kept.cursor
+      for (const record of records) if (record.type === 'deliver') newest = record.event.cursor
     },
     sync,
     full: () => length >= SEGMENT,

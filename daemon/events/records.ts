@@ -24,7 +24,7 @@ function fieldsOf(record: JournalRecord): readonly unknown[] {
       return [record.type, floors, frontier, clock, cursor, fresh]
     }
     case 'deliver':
-      return [record.type, record.kept.cursor, record.kept.told, record.kept.statement.bytes]
+      return [record.type, record.event.cursor, record.event.told, record.event.statement.bytes]
     case 'lost':
       return [record.type, record.node, record.from, record.to]
     case 'settled':
@@ -46,7 +46,7 @@ export function decodeRecords(fleet: FleetId, body: Uint8Array): JournalRecord[]
       }
       case 'deliver': {
         const [type, cursor, told, bytes] = fields
-        return { type, kept: { cursor, told, statement: open(EVENT, fleet, bytes) } }
+        return { type, event: { cursor, told, statement: open(EVENT, fleet, bytes) } }
       }
       case 'lost': {
         const [type, author, from, to] = fields

@@ -1,14 +1,30 @@
 import type { FleetEvent, NodeId, Statement } from '../../protocol/index.ts'
 import type { Range } from './frames.ts'
 
-/** An event as it was delivered here. */
-export interface Kept {
+/** An event as it is delivered here. */
+export interface Delivered {
   /** Where it stands in this node's order, from 1, without gaps. */
   readonly cursor: number
   readonly statement: Statement<FleetEvent>
   /** False for one from before this node was in the fleet: kept for replay, and told to nobody. */
   readonly told: boolean
 }
+
+/** What is kept of a delivered event: thousands are, so the envelope alone and no more than it takes to find it. */
+export interface Kept {
+  readonly cursor: number
+  readonly node: NodeId
+  readonly seq: number
+  /** The envelope, in memory of its own: as it came it may be a small part of something large. */
+  readonly bytes: Uint8Array
+}
+
+export const keptOf = ({ cursor, statement: { body, bytes } }: Delivered): Kept => ({
+  cursor,
+  node: body.node,
+  seq: body.seq,
+  bytes: bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.from(bytes),
+})
 
 export interface BufferBounds {
   readonly count: number
@@ -44,12 +60,12 @@ export function createBuffer(bounds: BufferBounds): Buffer {
   const authors = new Map<NodeId, Kept[]>()
 
   const drop = (): void => {
-    const { statement } = kept[head]!
+    const { node, bytes: envelope } = kept[head]!
     head += 1
-    bytes -= statement.bytes.byteLength
-    const own = authors.get(statement.body.node)!
+    bytes -= envelope.byteLength
+    const own = authors.get(node)!
     own.shift()
-    if (own.length === 0) authors.delete(statement.body.node)
+    if (own.length === 0) authors.delete(node)
     if (head >= 1_024 && head * 2 >= kept.length) {
       kept = kept.slice(head)
       head = 0
@@ -63,8 +79,8 @@ export function createBuffer(bounds: BufferBounds): Buffer {
     add(next) {
       kept.push(next)
       last = next.cursor
-      bytes += next.statement.bytes.byteLength
-      const { node } = next.statement.body
+      bytes += next.bytes.byteLength
+      const { node } = next
       const own = authors.get(node)
       if (own === undefined) authors.set(node, [next])
       else own.push(next)
@@ -76,27 +92,26 @@ export function createBuffer(bounds: BufferBounds): Buffer {
     },
     oldest,
     newest,
-    from: (node, upTo) => authors.get(node)?.[0]?.statement.body.seq ?? upTo + 1,
+    from: (node, upTo) => authors.get(node)?.[0]?.seq ?? upTo + 1,
     firstSince(cursor) {
       const first = new Map<NodeId, number>()
       for (let at = kept.length - 1; at >= head && kept[at]!.cursor > cursor; at--)
-        first.set(kept[at]!.statement.body.node, kept[at]!.statement.body.seq)
+        first.set(kept[at]!.node, kept[at]!.seq)
       return first
     },
     pick(ranges, most, count) {
       const found: Kept[] = []
       for (const [node, from, to] of ranges) {
         const own = authors.get(node) ?? []
-        for (let at = firstAtLeast(own, from); at < own.length && own[at]!.statement.body.seq <= to; at++)
-          found.push(own[at]!)
+        for (let at = firstAtLeast(own, from); at < own.length && own[at]!.seq <= to; at++) found.push(own[at]!)
       }
       found.sort((a, b) => a.cursor - b.cursor)
       const items: Uint8Array[] = []
       let size = 0
-      for (const { statement } of found) {
-        if (items.length >= count || (size > 0 && size + statement.bytes.byteLength > most)) break
-        size += statement.bytes.byteLength
-        items.push(statement.bytes)
+      for (const { bytes: envelope } of found) {
+        if (items.length >= count || (size > 0 && size + envelope.byteLength > most)) break
+        size += envelope.byteLength
+        items.push(envelope)
       }
       return { items, more: items.length < found.length }
     },
@@ -109,7 +124,7 @@ function firstAtLeast(own: readonly Kept[], seq: number): number {
   let [low, high] = [0, own.length]
   while (low < high) {
     const middle = (low + high) >> 1
-    if (own[middle]!.statement.body.seq < seq) low = middle + 1
+    if (own[middle]!.seq < seq) low = middle + 1
     else high = middle
   }
   return low

@@ -7,7 +7,7 @@ import {
   type NodeId,
   type Statement,
 } from '../../protocol/index.ts'
-import { BUFFER, type Buffer, createBuffer, type Kept } from './buffer.ts'
+import { BUFFER, type Buffer, createBuffer, type Delivered, keptOf } from './buffer.ts'
 import {
   BUCKETS,
   decodeEventFrame,
@@ -77,9 +77,9 @@ export function createEvents(init: EventsInit): EventsMachine {
   const order = createOrder(self, init.state, {
     deliver(statement, told) {
       cursor += 1
-      const kept: Kept = { cursor, statement, told }
-      buffer.add(kept)
-      effects.push({ type: 'deliver', kept })
+      const event: Delivered = { cursor, statement, told }
+      buffer.add(keptOf(event))
+      effects.push({ type: 'deliver', event })
     },
     lost: (node, from, to) => effects.push({ type: 'lost', node, from, to }),
     without: ({ body: { node, seq } }, cause, at) => effects.push({ type: 'without', node, seq, cause, at }),

@@ -10,8 +10,8 @@ export function restore(self: NodeId, state: EventsState, since: readonly Rememb
   for (const item of since) {
     switch (item.type) {
       case 'deliver':
-        cursor = item.kept.cursor
-        order.recall(item.kept.statement)
+        cursor = item.event.cursor
+        order.recall(item.event.statement)
         break
       case 'lost':
         order.skip(item.node, item.to)

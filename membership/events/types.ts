@@ -1,5 +1,5 @@
 import type { FleetEvent, Millis, NodeId, Random, Statement, StatementKind } from '../../protocol/index.ts'
-import type { BufferBounds, Kept } from './buffer.ts'
+import type { BufferBounds, Delivered, Kept } from './buffer.ts'
 import type { OrderState } from './order.ts'
 
 /** All that a node remembers of events besides those that it keeps. */
@@ -41,8 +41,8 @@ export type Effect =
   /** The next `wake` is wanted then, whatever was said before. Not repeated while it holds. */
   | { readonly type: 'wakeAt'; readonly at: Millis }
   | { readonly type: 'send'; readonly peer: NodeId; readonly frame: Uint8Array }
-  /** `kept.told` false: for replay alone. An event of this node's own is to be published once it is on disk. */
-  | { readonly type: 'deliver'; readonly kept: Kept }
+  /** `event.told` false: for replay alone. An event of this node's own is to be published once it is on disk. */
+  | { readonly type: 'deliver'; readonly event: Delivered }
   /** These events, both ends included, will never be delivered here. */
   | { readonly type: 'lost'; readonly node: NodeId; readonly from: number; readonly to: number }
   /** Event `seq` of `node` is delivered although it names event `at` of `cause` as before it: nobody has that, and it may not exist. */

@@ -1,10 +1,12 @@
 import {
   type BufferBounds,
   createEvents,
+  type Delivered,
   type EventsEffect,
   type EventsMachine,
   type EventsState,
   type Kept,
+  keptOf,
   NO_EVENTS,
   type Remembered,
   restore,
@@ -161,7 +163,7 @@ export function runEvents(options: Options): { logs: Log[]; fired: number; broke
           later(random.int(30), () => node.life === life && flush(node))
         }
         node.unwritten.push(effect)
-        if (fault === 'hasty' && effect.type === 'deliver') publish(node, effect.kept)
+        if (fault === 'hasty' && effect.type === 'deliver') publish(node, effect.event)
         return
       default:
         effect satisfies never
@@ -171,9 +173,9 @@ export function runEvents(options: Options): { logs: Log[]; fired: number; broke
     const written = node.unwritten
     node.unwritten = []
     node.disk.push(...written)
-    if (fault !== 'hasty') for (const item of written) if (item.type === 'deliver') publish(node, item.kept)
+    if (fault !== 'hasty') for (const item of written) if (item.type === 'deliver') publish(node, item.event)
   }
-  const publish = (node: Node, { statement, told }: Kept): void => {
+  const publish = (node: Node, { statement, told }: Delivered): void => {
     if (statement.body.node !== node.id || !told) return
     const before = outside.get(idOf(statement.body))
     if (before !== undefined && before.id !== statement.id)
@@ -201,7 +203,7 @@ export function runEvents(options: Options): { logs: Log[]; fired: number; broke
     for (const a of nodes) for (const b of nodes) give(a, { type: linked(a, b) ? 'linkUp' : 'linkDown', peer: b.id })
   }
   const start = (node: Node): void => {
-    const kept = node.disk.flatMap(item => (item.type === 'deliver' ? [item.kept] : []))
+    const kept = node.disk.flatMap(item => (item.type === 'deliver' ? [keptOf(item.event)] : []))
     const state = restore(node.id, NO_EVENTS, node.disk)
     const forgotten = { ...NO_EVENTS, cursor: state.cursor, fresh: false }
     node.up = true
@@ -279,8 +281,8 @@ export function check(logs: readonly Log[], outside: ReadonlyMap<string, Stateme
     for (const item of items) {
       switch (item.type) {
         case 'deliver': {
-          const id = idOf(item.kept.statement.body)
-          const { node: author, seq, after } = outside.get(id)?.body ?? item.kept.statement.body
+          const id = idOf(item.event.statement.body)
+          const { node: author, seq, after } = outside.get(id)?.body ?? item.event.statement.body
           if (delivered.has(id)) broken.push(`${who}: ${id} was delivered twice`)
           if (seq <= (floors.get(author) ?? 0)) broken.push(`${who}: ${id} was delivered late`)
           if (overtaken.has(id) && !excused.has(id))

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest'
-import { createEvents, type EventsEffect, type EventsMachine, type Kept, NO_EVENTS } from '../../../membership/index.ts'
+import {
+  createEvents,
+  type Delivered,
+  type EventsEffect,
+  type EventsMachine,
+  NO_EVENTS,
+} from '../../../membership/index.ts'
 import { decode, EVENT, type FleetEvent, LIMITS, millis, type NodeId, seededRandom } from '../../../protocol/index.ts'
 import { nodeNumber, T0, unsigned } from '../support.ts'
 
@@ -23,11 +29,11 @@ const machineOf = (self: NodeId): EventsMachine =>
 function pair() {
   const machines = new Map([member, newcomer].map(id => [id, machineOf(id)]))
   const onTheWay: { from: NodeId; to: NodeId; frame: Uint8Array }[] = []
-  const delivered: Kept[] = []
+  const delivered: Delivered[] = []
   let now = T0
   const perform = (self: NodeId, effect: EventsEffect): void => {
     if (effect.type === 'send') onTheWay.push({ from: self, to: effect.peer, frame: effect.frame })
-    if (effect.type === 'deliver' && self === newcomer) delivered.push(effect.kept)
+    if (effect.type === 'deliver' && self === newcomer) delivered.push(effect.event)
   }
   const step = (self: NodeId, input: Parameters<EventsMachine['step']>[1]): void => {
     for (const effect of machines.get(self)!.step(millis(now), input)) perform(self, effect)
@@ -50,7 +56,8 @@ function pair() {
   }
 }
 
-const seen = (kept: readonly Kept[]): string[] => kept.map(({ statement, told }) => `${statement.body.name} ${told}`)
+const seen = (kept: readonly Delivered[]): string[] =>
+  kept.map(({ statement, told }) => `${statement.body.name} ${told}`)
 
 test('what was fired before the link to a newcomer is its history, and what was fired once the link stood is told to it', () => {
   const { meet, fire, run, delivered } = pair()
