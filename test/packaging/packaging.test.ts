@@ -8,7 +8,12 @@ import { objections } from '../../packaging/licences.ts'
 import { fleetctl, fleetd } from '../../packaging/man.ts'
 
 const DEBIAN = resolve(import.meta.dirname, '../../packaging/debian')
-const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
+/** For `test.skipIf`: whether a program is missing, which is said in one line. */
+function lacks(program: string): boolean {
+  const missing = spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0
+  if (missing) console.log(`skipped: the part of packaging.test.ts that uses ${program}: it is not installed`)
+  return missing
+}
 
 test('a licence that was not agreed to is named; one of several that may be chosen is enough', () => {
   const part = (licence: string | undefined, dev = false) => ({
@@ -38,14 +43,14 @@ test('the man page of fleetctl has every command and flag that --help has', () =
   }
 })
 
-test.skipIf(!has('groff'))('groff has no complaint about the man pages', () => {
+test.skipIf(lacks('groff'))('groff has no complaint about the man pages', () => {
   for (const page of [fleetctl(), fleetd()]) {
     const { status, stderr } = spawnSync('groff', ['-ww', '-man', '-Tutf8', '-z'], { input: page, encoding: 'utf8' })
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   }
 })
 
-test.skipIf(!has('systemd-analyze'))(
+test.skipIf(lacks('systemd-analyze'))(
   'systemd-analyze gives the unit less than 3 of 10 points of exposure, and would notice one that is open',
   () => {
     const dir = mkdtempSync(join(tmpdir(), 'fleetd-unit-'))
