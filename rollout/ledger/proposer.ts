@@ -42,7 +42,10 @@ export type ProposerEffect =
 
 /** How long a round waits for a majority. Several times a slow round trip with a slow disk at its end. */
 const ROUND_TIMEOUT = 2_000
-/** Backoff between rounds, doubling with jitter: duelling proposers get out of each other's way. */
+/**
+ * Backoff between rounds, doubling with jitter: duelling proposers get out of each other's way. The first is as long as the voters took to answer, since
+ * whoever outbid this one needs as long for what is left of its round, and would be outbid itself by a shorter one.
+ */
 const BACKOFF = { first: 10, last: 1_000 }
 const MAX_ROUNDS = 24
 /** How often a read looks again, while others write, before it writes the value itself in order to have it settled. */
@@ -92,6 +95,8 @@ export function createProposer(init: ProposerInit): Proposer {
   let reads = 0
   let serial = 0
   let deadline: Millis | null = null
+  let asked = 0
+  let pace = BACKOFF.first
   let trouble = 'no voter has answered'
   let effects: ProposerEffect[] = []
 
@@ -107,6 +112,7 @@ export function createProposer(init: ProposerInit): Proposer {
     rounds += 1
     serial += 1
     deadline = millis(now + ROUND_TIMEOUT)
+    asked = now
     if (reads < (action === null ? READ_TRIES : 1)) {
       reads += 1
       round = { at: 'read', states: new Map() }
@@ -121,8 +127,8 @@ export function createProposer(init: ProposerInit): Proposer {
   const again = (now: Millis, soon = false): void => {
     round = { at: 'waiting' }
     serial += 1
-    const wait = soon ? 0 : Math.min(BACKOFF.last, BACKOFF.first * 2 ** Math.min(rounds, 8))
-    deadline = millis(now + (wait === 0 ? 0 : 1 + random.int(wait)))
+    const wait = soon ? 0 : Math.min(BACKOFF.last, pace * 2 ** Math.min(rounds, 8))
+    deadline = millis(now + (wait === 0 ? 0 : pace + random.int(wait)))
     if (soon) begin(now)
   }
 
@@ -195,6 +201,11 @@ export function createProposer(init: ProposerInit): Proposer {
     again(now, true)
   }
 
+  /** A majority has answered. */
+  const timed = (now: Millis): void => {
+    pace = Math.min(BACKOFF.last / 2, Math.max(BACKOFF.first, now - asked))
+  }
+
   const hear = (now: Millis, from: NodeId, reply: Reply): void => {
     if (reply.type === 'moved') {
       trouble = `the voters have moved on to epoch ${reply.first.epoch}`
@@ -226,7 +237,9 @@ export function createProposer(init: ProposerInit): Proposer {
           return ask(from, { type: 'prepare', group, epoch: first.epoch, ballot: round.ballot })
         if (reply.type !== 'promised') return
         round.promises.set(from, reply)
-        if (round.promises.size >= majority(first)) decide(now, round.ballot, round.promises)
+        if (round.promises.size < majority(first)) return
+        timed(now)
+        decide(now, round.ballot, round.promises)
         return
       case 'accept': {
         if (reply.type === 'rejected') return outbid(now, reply.promised)
@@ -267,6 +280,7 @@ export function createProposer(init: ProposerInit): Proposer {
   /** Enough voters have told what they hold: do a majority of all hold the same? */
   const look = (now: Millis, states: readonly { ballot: Ballot; value: LedgerValue }[]): void => {
     if (states.length < majority(first)) return
+    timed(now)
     for (const { ballot, value } of states) {
       highest = Math.max(highest, ballot.round)
       if (states.filter(state => compareBallots(state.ballot, ballot) === 0).length < majority(first)) continue

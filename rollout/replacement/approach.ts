@@ -1,12 +1,17 @@
 import { type Digest, type Millis, millis } from '../../protocol/index.ts'
 import type { LedgerValue, Permit } from '../ledger/value.ts'
 import { rest, type Self, save, say } from './state.ts'
-import { type Move, next, type Wanted } from './target.ts'
+import { FAR, type Move, next, type Wanted } from './target.ts'
 import type { ReplaceIntent } from './types.ts'
 
 // The way to a permit: nothing is held, nobody is disturbed, and everything may be dropped when the ledger wants something else.
 
-/** A node whose turn is near asks at once, the others after this: they would only get a refusal. */
+/**
+ * Who is next asks at once, and who has a place as well right after it; whoever is behind, only when those before it have not taken the place
+ * meanwhile: all of them at once would outbid each other at the voters for longer than the whole step takes. Whoever is far behind asks after
+ * `OUT_OF_TURN`. Milliseconds.
+ */
+const TURN = { jitter: 30, apart: 20, each: 300 }
 const OUT_OF_TURN = 2_000
 /** How often an installation looks whether the other layers are there. */
 const LOOK_AGAIN = 5_000
@@ -92,7 +97,11 @@ export function consider(m: Self, now: Millis, wanted: Wanted): void {
     say(m, 'waiting', wanted.waitingFor)
     return
   }
-  const wait = wanted.near ? m.random.int(50 + 1) : OUT_OF_TURN + m.random.int(OUT_OF_TURN)
+  const wait =
+    wanted.behind < FAR
+      ? (wanted.behind === 0 ? Math.min(OUT_OF_TURN, TURN.apart * wanted.before) : TURN.each * wanted.behind) +
+        m.random.int(TURN.jitter + 1)
+      : OUT_OF_TURN + m.random.int(OUT_OF_TURN)
   const at = millis(now + wait)
   if (m.stage.again === null || at < m.stage.again) m.stage = { ...m.stage, again: at }
   say(m, 'waiting', wanted.waitingFor)

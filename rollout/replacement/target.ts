@@ -6,6 +6,9 @@ import type { LedgerValue, PermitKind } from '../ledger/value.ts'
 import { nextOnRoute } from './route.ts'
 import type { Mark } from './types.ts'
 
+/** Whoever is so many places behind is not near. */
+export const FAR = 8
+
 /** What the ledger wants of this node's layer, and whether it may ask for a permit now. */
 export interface Wanted {
   readonly plan: Digest
@@ -19,8 +22,9 @@ export interface Wanted {
   readonly deadline: number
   /** A permit may be granted as far as the last known ledger tells. */
   readonly open: boolean
-  /** Among the next 2K in roster order: only those ask at once, so that the register is not fought over. */
-  readonly near: boolean
+  /** Those before it in roster order ask first, so that the register is not fought over: how many they are, and how many places too few are free for it if they take theirs. */
+  readonly before: number
+  readonly behind: number
   /** When it is closed and time alone opens it: until then there is nothing to ask. */
   readonly opens: Millis | null
   /** Why it is not yet its turn, in a sentence. */
@@ -159,7 +163,7 @@ export function next(situation: Situation): Move {
       deadline: plan.body.deadline,
       open: gate === undefined && full === undefined && !paused,
       opens: paused ? null : (gate?.opens ?? null),
-      near: rank(plan, kind) < 2 * plan.body.maxUnavailable,
+      ...standing(plan, kind),
       waitingFor: `${paused ? `the rollout is paused: ${value.reason}` : (gate?.reason ?? full ?? 'asking for a permit')}${passing ? `; on its way to ${plan.body.version} it may not skip ${version}` : ''}`,
     }
   }
@@ -184,15 +188,31 @@ export function next(situation: Situation): Move {
       : `${beside} of the ${zones.cap} that may be down in zone ${zone} are; waiting for one to come back`
   }
 
-  /** How many nodes are before this one in roster order among those that still have to go the same way. */
-  function rank(plan: Statement<Plan>, kind: PermitKind): number {
+  /**
+   * Where this node stands among those that still have to go the same way, and may as far as their zones are concerned. Not counted further than
+   * FAR places behind the last that is free.
+   */
+  function standing(plan: Statement<Plan>, kind: PermitKind): { before: number; behind: number } {
+    const { zones } = plan.body
+    const held = new Set(value.permits.map(permit => permit.node))
+    const room = zones?.names.map(
+      name =>
+        zones.cap - value.permits.filter(permit => (zoneIn(plan.body, permit.node) ?? permit.zone) === name).length,
+    )
+    const free = Math.max(1, plan.body.maxUnavailable - value.permits.length)
     let before = 0
     for (const [index, other] of plan.body.roster.entries()) {
-      if (other === node) break
+      if (other === node || before + 1 - free >= FAR) break
       const ok = hasBit(value.ok, index)
       const pending = kind === 'revert' ? ok : !ok && !hasBit(value.failed, index) && !hasBit(value.writtenOff, index)
-      if (pending && !value.permits.some(permit => permit.node === other)) before += 1
+      if (!pending || held.has(other)) continue
+      const zone = zones?.of[index]
+      if (room !== undefined && zone !== undefined) {
+        if (room[zone]! <= 0) continue
+        room[zone]! -= 1
+      }
+      before += 1
     }
-    return before
+    return { before, behind: Math.max(0, before + 1 - free) }
   }
 }

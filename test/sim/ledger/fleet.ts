@@ -24,6 +24,12 @@ const key = (fill: number): KeyPair => keyPairFromSeed(new Uint8Array(32).fill(f
 export const NODES: readonly NodeId[] = Array.from({ length: 9 }, (_, index) =>
   nodeIdOf(key(40 + index).publicKey),
 ).sort()
+/** The hosts of a fleet of so many; few ones are the same in all schedules. */
+export function nodesOf(count: number): readonly NodeId[] {
+  if (count <= NODES.length) return NODES.slice(0, count)
+  const seed = (at: number): Uint8Array => Buffer.from(sha256(Buffer.from(`host ${at}`)), 'hex')
+  return Array.from({ length: count }, (_, at) => nodeIdOf(keyPairFromSeed(seed(at)).publicKey)).sort()
+}
 export const OPERATORS = [key(9), key(10)] as const
 const STRANGER = key(11)
 export const V1 = sha256(Buffer.from('v1'))
@@ -61,20 +67,22 @@ export interface Shape {
   /** Milliseconds from the beginning; a day where it does not matter. */
   readonly notAfter?: number
   readonly group?: string
+  /** 100 ms where it does not matter. */
+  readonly minHealthy?: number
   readonly reason?: string
 }
 
-const bodyOf = ({ hosts, k, notAfter, group, reason, ...rest }: Shape): Plan => ({
+const bodyOf = ({ hosts, k, notAfter, group, reason, minHealthy = 100, ...rest }: Shape): Plan => ({
   ...NO_GATES,
   ...rest,
   group: group ?? 'web',
   layer: 'app',
   version: rest.image === V1 ? 'shop:v1' : 'shop:v2',
-  roster: NODES.slice(0, hosts),
+  roster: [...nodesOf(hosts)],
   strategy: rest.canary > 0 ? 'canary' : 'rolling',
   maxUnavailable: k,
-  minHealthy: 100,
-  deadline: 1_500,
+  minHealthy,
+  deadline: minHealthy + 1_400,
   notAfter: millis(EPOCH_START + (notAfter ?? DAY)),
   reason: reason ?? 'simulated',
 })

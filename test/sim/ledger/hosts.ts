@@ -66,6 +66,7 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
       })
     case 'drain':
       host.disrupted = true
+      world.onTurn?.(host, 'down')
       // The worst moment to be stopped: it holds a permit, and is about to act on it.
       if (faulty && random.int(30) === 0) pauseFor(world, host, 6_000 + random.int(14_000), 'pause-after-grant')
       return later(random.int(50), () => {
@@ -103,6 +104,7 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
       const { token, outcome } = effect
       // Who never went down has been put back before.
       if (outcome !== 'skipped') host.disrupted = false
+      world.onTurn?.(host, 'up')
       // The worst moment to be killed: the proposal has left, and may be completed by anybody at any time.
       if (faulty && random.int(10) === 0)
         world.at(host, random.int(80), () => {
@@ -130,6 +132,7 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
 }
 
 function askPermit(world: World, host: Host): void {
+  world.onTurn?.(host, 'asks')
   const own = ownPermit(world, host)
   if (own !== undefined) return world.at(host, 1, () => input(world, host, { type: 'granted', permit: own }))
   if (world.broken === 'turn-by-gossip')
@@ -196,7 +199,8 @@ export function boot(world: World, host: Host): void {
 
 /** What a daemon does from time to time though nobody told it anything. */
 function beat(world: World, host: Host): void {
-  world.at(host, 500 + world.random.int(1_500), () => {
+  const every = world.schedule.readEvery ?? 1_000
+  world.at(host, every / 2 + world.random.int(1.5 * every), () => {
     propose(world, host, null, outcome => {
       if (outcome.type !== 'committed') return
       const { value } = outcome

@@ -18,6 +18,8 @@ export interface Schedule {
   readonly losesOne: boolean
   /** Wall clocks are set while there are faults. */
   readonly clocksJump: boolean
+  /** How often a host reads the ledger though nobody told it anything; 1 s where it does not matter. */
+  readonly readEvery?: number
   /** Whether a host is well with an image. */
   well(image: Digest, host: number): boolean
 }

@@ -2,7 +2,7 @@ import { createClock } from '../../../daemon/clock.ts'
 import type { Digest, Millis, NodeId, Plan, Random, Statement } from '../../../protocol/index.ts'
 import { genesis, type Intent, type LedgerValue, type Replacement, type VoterState } from '../../../rollout/index.ts'
 import { type Agenda, createAgenda } from '../heap.ts'
-import { EPOCH_START, NODES, V1 } from './fleet.ts'
+import { EPOCH_START, nodesOf, V1 } from './fleet.ts'
 import type { Broken } from './planted.ts'
 import type { Schedule } from './schedule.ts'
 import { newTally, type Tally } from './tally.ts'
@@ -76,13 +76,16 @@ export interface World {
   latency(): number
   /** A value was found to be committed. */
   learn(value: LedgerValue): void
+  /** For who measures: a host asks for a permit, goes out of service, is back in it. */
+  onTurn: ((host: Host, what: 'asks' | 'down' | 'up') => void) | undefined
 }
 
 export function createWorld(schedule: Schedule, random: Random, broken: Broken | undefined): World {
   const agenda = createAgenda()
-  const voters = NODES.slice(0, schedule.voters)
+  const nodes = nodesOf(schedule.hosts)
+  const voters = nodes.slice(0, schedule.voters)
   const begin: LedgerValue = { ...genesis('web', voters), targets: schedule.firstEver ? {} : { app: V1 } }
-  const hosts = new Map(NODES.slice(0, schedule.hosts).map(node => [node, newHost(node, begin)]))
+  const hosts = new Map(nodes.map(node => [node, newHost(node, begin)]))
   const world: World = {
     random,
     schedule,
@@ -130,6 +133,7 @@ export function createWorld(schedule: Schedule, random: Random, broken: Broken |
       }
     },
     learn: () => {},
+    onTurn: undefined,
   }
   for (const host of world.all) host.clock = clockOf(world, host)
   return world
