@@ -12,8 +12,7 @@ const VOTERS = 5
 
 interface Turn {
   asks: number
-  asked?: number
-  granted?: number
+  granted?: true
   down?: number
   up?: number
 }
@@ -46,17 +45,15 @@ export function simulate(setting: Setting, target: number, seed = 1): Figure[] {
     for (const { node } of value.permits) {
       const turn = turns.get(node)!
       if (turn.granted !== undefined) continue
-      turn.granted = world.now
+      turn.granted = true
       order.push(node)
     }
     for (const host of world.all) world.at(host, world.latency(), () => hear(world, host, value))
   }
   world.onTurn = ({ node }, what) => {
     const turn = turns.get(node)!
-    if (what === 'asks') {
-      turn.asks += 1
-      turn.asked ??= world.now
-    } else turn[what] ??= world.now
+    if (what === 'asks') turn.asks += 1
+    else turn[what] ??= world.now
   }
   for (const host of world.all) {
     host.first = begun
@@ -81,7 +78,6 @@ export function simulate(setting: Setting, target: number, seed = 1): Figure[] {
   const asks = all.map(turn => turn.asks)
   const wanted = [...turns.keys()]
   const late = order.map((node, at) => at - wanted.indexOf(node))
-  const waits = all.map(({ asked, granted }) => (granted! - asked!) / 1_000)
   return [
     {
       what: `${count} simulated hosts, ${budget} at a time, each healthy for ${minHealthy / 1_000} s`,
@@ -105,7 +101,6 @@ export function simulate(setting: Setting, target: number, seed = 1): Figure[] {
       target: 'at most 20',
       held: Math.max(...asks) <= 20,
     },
-    { what: 'from the first question to the permit, longest', value: Math.max(...waits), unit: 's' },
     {
       what: 'most places that a host went after its turn',
       value: Math.max(...late),
