@@ -44,7 +44,7 @@ const CAUGHT: readonly [Broken, string, number][] = [
   ['voters-forget', 'I2: ', 5],
   ['voters-forget', 'I4: ', 11],
   ['reply-before-persist', 'two values are committed', 22],
-  ['release-unbound', 'I2: ', 16_578],
+  ['release-unbound', 'I2: ', 27_992],
   ['release-before-undrained', 'I2: ', 16],
   ['orders-unaddressed', 'I4: ', 2],
   ['turn-by-gossip', 'I1: ', 1],
