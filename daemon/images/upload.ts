@@ -1,13 +1,13 @@
 import type { Logger } from 'pino'
 import { type ChunkRef, type Digest, toFleetError } from '../../protocol/index.ts'
-import type { ImageStore, VerifiedChunk } from '../../rollout/index.ts'
+import { HEADROOM, type ImageStore } from '../../rollout/index.ts'
 import type { Channel } from '../network/index.ts'
 import { looksPackable, type Packing, pack } from './packing.ts'
 import { createPartSender } from './parts.ts'
 import { createPays } from './pays.ts'
 import type { Throttle } from './throttle.ts'
 import type { Traffic } from './traffic.ts'
-import { decodeMessage, encodeMessage, MAX_INDEXES } from './wire.ts'
+import { decodeMessage, encodeChunkBefore, encodeMessage, MAX_INDEXES } from './wire.ts'
 
 /** New chunks are told of together this often, milliseconds. */
 const TELL_EVERY = 50
@@ -51,17 +51,17 @@ export async function serve(
     while (news.length > 0) await channel.send(encodeMessage({ type: 'has', indexes: news.splice(0, MAX_INDEXES) }))
     timer = undefined
   }
-  const send = async (at: number, { bytes }: VerifiedChunk): Promise<void> => {
+  const send = async (at: number, bytes: Uint8Array, hasHeadroom: boolean): Promise<void> => {
     const start = performance.now()
     const tries = accepts.includes('br') && pays.packs && looksPackable(bytes)
     const packed = tries ? await pack(bytes) : undefined
     const packing = tries ? performance.now() - start : 0
     await parts.send(
-      encodeMessage(
-        packed === undefined
-          ? { type: 'chunk', index: at, bytes }
-          : { type: 'packed', index: at, packing: 'br', bytes: packed },
-      ),
+      packed !== undefined
+        ? encodeMessage({ type: 'packed', index: at, packing: 'br', bytes: packed })
+        : hasHeadroom
+          ? encodeChunkBefore(at, bytes)
+          : encodeMessage({ type: 'chunk', index: at, bytes }),
       accepts.includes('parts'),
     )
     pays.sent(performance.now(), { bytes: bytes.byteLength, packing })
@@ -75,12 +75,15 @@ export async function serve(
         const [next] = waiting
         if (next === undefined) break
         waiting.delete(next)
-        const chunk = await store.get(index[next]!.digest).catch(error => {
+        const { digest, length } = index[next]!
+        // The peer compares it with its digest, and here a checksum tells rot. Not allocated for many: it is gone from here once it was sent.
+        const into = Buffer.allocUnsafeSlow(HEADROOM + length)
+        const bytes = await store.read(digest, into).catch(error => {
           log.error({ err: error, image }, 'a chunk that is asked for is damaged')
           return undefined
         })
-        if (chunk === undefined) await channel.send(encodeMessage({ type: 'refused', index: next }))
-        else await send(next, chunk)
+        if (bytes === undefined) await channel.send(encodeMessage({ type: 'refused', index: next }))
+        else await send(next, bytes, bytes.buffer === into.buffer)
       }
     } finally {
       sending = false

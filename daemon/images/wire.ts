@@ -64,6 +64,19 @@ export function encodeMessage(message: Message): Uint8Array {
   }
 }
 
+/** The longest head of a chunk message: an array of three, "chunk", the index and the length of the bytes (msgpack spec, "Formats"). */
+export const CHUNK_HEAD = 1 + 6 + 5 + 5
+
+/** A chunk message around bytes that lie behind CHUNK_HEAD others in memory, which are overwritten: nothing is copied. */
+export function encodeChunkBefore(index: number, bytes: Uint8Array): Uint8Array {
+  const frame = Buffer.from(bytes.buffer, bytes.byteOffset - CHUNK_HEAD, CHUNK_HEAD + bytes.byteLength)
+  frame.write('\x93\xa5chunk\xce', 'latin1')
+  frame.writeUInt32BE(index, 8)
+  frame[12] = 0xc6
+  frame.writeUInt32BE(bytes.byteLength, 13)
+  return frame
+}
+
 /** Throws `corrupt` or `too-large` on what is no message. */
 export function decodeMessage(frame: Uint8Array): Message {
   const raw = decode(frame, LIMITS.channelFrame)

@@ -61,7 +61,7 @@ export function frames(stream: Stream, maxFrame: number): Frames {
 }
 
 /** The same pieces, and how many bytes of them have come. */
-export function counted<Piece extends { readonly byteLength: number }>(
+function counted<Piece extends { readonly byteLength: number }>(
   source: AsyncIterable<Piece>,
 ): { readonly pieces: AsyncIterable<Piece>; bytes(): number } {
   let bytes = 0

@@ -12,3 +12,7 @@ export function encodeMessage(message: Message): Uint8Array {
   process.stdout.write(`a bit is flipped in chunk ${message.index}\n`)
   return encodeHonestly({ ...message, bytes })
 }
+
+/** The same, for those that are sent from where they were read. */
+export const encodeChunkBefore = (index: number, bytes: Uint8Array): Uint8Array =>
+  encodeMessage({ type: 'chunk', index, bytes })

@@ -140,6 +140,7 @@ describe('chunks on a channel', () => {
       image: () => image,
       has: digest => held.has(digest),
       get: async digest => held.get(digest),
+      read: async digest => held.get(digest)?.bytes,
       put: async (chunk: VerifiedChunk) => void held.set(chunk.digest, chunk),
     } as Partial<ImageStore> as ImageStore
     return { held, store }
