@@ -51,7 +51,7 @@ export function genesisVoters(authority: Authority, group: string): readonly Nod
     const found = body.groups[group] ?? body.groups['*']
     if (found !== undefined) return found.genesisVoters
   }
-  throw new FleetError('refused', `the policy names no voters for group ${group}; add it with "fleetctl policy edit"`)
+  throw new FleetError('refused', `the policy names no voters for group ${group}; operators have to sign one that does`)
 }
 
 /** This node as a voter, and its way to every group's voters. */

@@ -33,7 +33,7 @@ const QUORUM: Check = {
         {
           severity: 'warning',
           what: `${names(gone.map(({ name }) => name))}, of the ${voters.length} voters of group ${group}, ${isAre(gone.length)} down${spare > 0 ? '' : '; when one more fails, no host there may be replaced'}`,
-          mend: 'Bring it back, or wait: others take its place by themselves where the group has any.',
+          mend: 'Bring it back with its own data directory: nobody takes its place, and more voters come only while all are there.',
           on: gone[0]!.name,
           run: 'systemctl start fleetd',
         },
