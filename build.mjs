@@ -21,7 +21,10 @@ if (DAEMON_LINE.length > 254) throw new Error(`the daemon's first line has ${DAE
  * What few daemons need stays outside their bundle: the source, and the file beside the daemon that it becomes.
  * @type {Record<string, string>}
  */
-const APART = { 'daemon/network/relay/library.ts': 'fleetd-relay.js' }
+const APART = {
+  'daemon/network/relay/library.ts': 'fleetd-relay.js',
+  'daemon/api/certificate.ts': 'fleetd-certificate.js',
+}
 
 if (import.meta.filename === process.argv[1]) {
   if (process.argv.includes('--install') && !existsSync('node_modules/.package-lock.json')) {

@@ -1,8 +1,11 @@
-import { type ClientRequest, type IncomingMessage, request as startRequest } from 'node:http'
+import { type IncomingMessage, request as startRequest } from 'node:http'
 import { connect } from 'node:net'
 import type { Call, DownloadName, PlainName, Problem, Result, StreamName, Update } from '../protocol/api/index.ts'
 import { type ErrorCode, FleetError } from '../protocol/errors.ts'
 import { eventsOf } from './events.ts'
+import { plainFingerprint } from './fingerprint.ts'
+import type { TlsTarget } from './tls.ts'
+import { readToken } from './token-file.ts'
 
 /** Asks the daemon. Every failure is a `FleetError`: the daemon's own, `unavailable` when none answers, or `timeout`. */
 export interface Client {
@@ -28,9 +31,17 @@ interface Parts {
   readonly body?: unknown
 }
 
-export interface ClientInit {
-  /** `unix:PATH` or `HOST:PORT`. */
+/** Where a daemon is asked, and how it knows us and we know it. */
+export interface Door {
+  /** `unix:PATH`, `HOST:PORT` or `https://HOST:PORT`. */
   readonly address: string
+  /** For `https` alone: a token is never sent where others can read it. */
+  readonly tokenFile?: string | undefined
+  readonly fingerprint?: string | undefined
+}
+
+export interface ClientInit {
+  readonly door: Door
   /** For one answer. Milliseconds. */
   readonly timeout: number
   /** Ends whatever is under way. */
@@ -40,38 +51,52 @@ export interface ClientInit {
 /** The largest answer that is taken in. A fleet of 4 000 members is about 4 MiB. */
 const MAX_ANSWER = 64 * 1024 * 1024
 
-export function createClient({ address, timeout, signal }: ClientInit): Client {
-  const where = target(address)
+export function createClient({ door, timeout, signal }: ClientInit): Client {
+  const { address } = door
+  const where = target(door)
+  let token: Promise<string> | undefined
 
-  const ask = (name: string, parts: Parts, patience: number | undefined): Promise<IncomingMessage> =>
-    new Promise((done, fail) => {
-      signal.throwIfAborted()
-      const [method, path] = name.split(' ') as [string, string]
-      const body = parts.body === undefined ? undefined : JSON.stringify(parts.body)
-      const request = startRequest({
-        // A connection of its own, and no agent: one command asks one or two things.
-        createConnection: () => connect(where),
-        method,
-        path: fill(path, parts),
-        headers: {
-          // RFC 7240: the daemon can then say why it has no answer, where the caller would only know that none came.
-          ...(patience === undefined ? {} : { prefer: `wait=${Math.max(1, Math.ceil(patience / 1_000))}` }),
-          ...(body === undefined
-            ? {}
-            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
-        },
+  const ask = async (name: string, parts: Parts, patience: number | undefined): Promise<IncomingMessage> => {
+    signal.throwIfAborted()
+    if (isTls(where) && door.tokenFile !== undefined) token ??= readToken(door.tokenFile)
+    const bearer = await token
+    const limit = patience === undefined ? UNLIMITED : limitOf(patience, address)
+    const stop = AbortSignal.any([signal, ...limit.signals])
+    const [method, path] = name.split(' ') as [string, string]
+    const body = parts.body === undefined ? undefined : JSON.stringify(parts.body)
+    try {
+      const socket = isTls(where) ? await (await import('./tls.ts')).connectTls(where, stop) : connect(where)
+      return await new Promise((done, fail) => {
+        const request = startRequest({
+          // A connection of its own, and no agent: one command asks one or two things.
+          createConnection: () => socket,
+          method,
+          path: fill(path, parts),
+          headers: {
+            ...(isTls(where) ? { host: address.slice(HTTPS.length) } : {}),
+            ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+            // RFC 7240: the daemon can then say why it has no answer, where the caller would only know that none came.
+            ...(patience === undefined ? {} : { prefer: `wait=${Math.max(1, Math.ceil(patience / 1_000))}` }),
+            ...(body === undefined
+              ? {}
+              : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+          },
+        })
+        const onAbort = (): void => void request.destroy(stop.reason as Error)
+        stop.addEventListener('abort', onAbort, { once: true })
+        request.once('close', () => {
+          limit.release()
+          stop.removeEventListener('abort', onAbort)
+        })
+        request.once('error', fail)
+        request.once('response', done)
+        request.end(body)
       })
-      const release = patience === undefined ? () => undefined : giveUpAfter(request, patience, address)
-      const onAbort = (): void => void request.destroy(signal.reason as Error)
-      signal.addEventListener('abort', onAbort, { once: true })
-      request.once('close', () => {
-        release()
-        signal.removeEventListener('abort', onAbort)
-      })
-      request.once('error', error => fail(unreachable(error, address)))
-      request.once('response', done)
-      request.end(body)
-    })
+    } catch (error) {
+      limit.release()
+      throw unreachable(error as Error, address)
+    }
+  }
 
   return {
     address,
@@ -134,12 +159,28 @@ export function createClient({ address, timeout, signal }: ClientInit): Client {
   }
 }
 
-function target(address: string): { path: string } | { host: string; port: number } {
+const HTTPS = 'https://'
+type Target = { path: string } | { host: string; port: number } | TlsTarget
+const isTls = (where: Target): where is TlsTarget => 'address' in where
+
+function target({ address, fingerprint }: Door): Target {
   if (address.startsWith('unix:')) return { path: address.slice('unix:'.length) }
-  const match = /^(\[[^\]]+\]|[^:]+):(\d{1,5})$/.exec(address)
+  const secure = address.startsWith(HTTPS)
+  const match = /^(\[[^\]/]+\]|[^:/]+):(\d{1,5})$/.exec(secure ? address.slice(HTTPS.length) : address)
   if (match === null)
-    throw new FleetError('bad-input', `--api ${JSON.stringify(address)} is not an address; use unix:PATH or HOST:PORT`)
-  return { host: match[1]!.replace(/^\[|\]$/g, ''), port: Number(match[2]) }
+    throw new FleetError(
+      'bad-input',
+      `--api ${JSON.stringify(address)} is not an address; use unix:PATH, HOST:PORT or https://HOST:PORT`,
+    )
+  const where = { host: match[1]!.replace(/^\[|\]$/g, ''), port: Number(match[2]) }
+  if (!secure) return where
+  const pinned = fingerprint === undefined ? undefined : plainFingerprint(fingerprint)
+  if (fingerprint !== undefined && pinned === undefined)
+    throw new FleetError(
+      'bad-input',
+      `--api-fingerprint ${JSON.stringify(fingerprint.slice(0, 120))} is none; it is the SHA-256 of a certificate, as "fleetctl info" on its host prints it`,
+    )
+  return { ...where, address, fingerprint: pinned }
 }
 
 function fill(path: string, { params = {}, query = {} }: Parts): string {
@@ -151,10 +192,18 @@ function fill(path: string, { params = {}, query = {} }: Parts): string {
   return search === '' ? filled : `${filled}?${search}`
 }
 
-function giveUpAfter(request: ClientRequest, patience: number, address: string): () => void {
+/** How long an answer may take. */
+interface Limit {
+  readonly signals: readonly AbortSignal[]
+  release(): void
+}
+const UNLIMITED: Limit = { signals: [], release: () => undefined }
+
+function limitOf(patience: number, address: string): Limit {
+  const over = new AbortController()
   const timer = setTimeout(
     () =>
-      request.destroy(
+      over.abort(
         new FleetError(
           'timeout',
           `the daemon at ${address} did not answer within ${patience / 1000} s; give it longer with --timeout`,
@@ -162,7 +211,7 @@ function giveUpAfter(request: ClientRequest, patience: number, address: string):
       ),
     patience,
   )
-  return () => clearTimeout(timer)
+  return { signals: [over.signal], release: () => clearTimeout(timer) }
 }
 
 function unreachable(error: Error, address: string): Error {
@@ -180,7 +229,11 @@ function unreachable(error: Error, address: string): Error {
       { cause: error },
     )
   }
-  return new FleetError('unavailable', `the daemon at ${address} cannot be reached: ${error.message}`, { cause: error })
+  const plain = !address.startsWith('unix:') && !address.startsWith(HTTPS)
+  const hint = plain && code === 'ECONNRESET' ? `; if it speaks TLS, use --api ${HTTPS}${address}` : ''
+  return new FleetError('unavailable', `the daemon at ${address} cannot be reached: ${error.message}${hint}`, {
+    cause: error,
+  })
 }
 
 async function textOf(response: IncomingMessage, address: string): Promise<string> {

@@ -1,12 +1,14 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { FleetError } from '../protocol/errors.ts'
-import { type Client, createClient } from './client.ts'
+import { type Client, createClient, type Door } from './client.ts'
 import { createPaint, type Paint } from './paint.ts'
 
 /** What came with every command. */
 export interface GlobalOptions {
   readonly api?: string
+  readonly apiTokenFile?: string
+  readonly apiFingerprint?: string
   readonly format: 'text' | 'json'
   readonly timeout?: number
   readonly color: boolean
@@ -57,7 +59,7 @@ export function createContext(options: GlobalOptions, terminal: Terminal, interr
   const emit = (value: unknown): void => print(JSON.stringify(value))
   return {
     client: createClient({
-      address: addressOf(options.api, env),
+      door: doorOf(options, env),
       timeout: options.timeout ?? PATIENCE,
       signal,
     }),
@@ -78,9 +80,16 @@ export function createContext(options: GlobalOptions, terminal: Terminal, interr
   }
 }
 
-/** Where the daemon is: as --api says, or the environment, or the local daemon's socket. */
-export function addressOf(api: string | undefined, env: NodeJS.ProcessEnv): string {
-  return api ?? env.FLEETCTL_API ?? defaultAddress(env)
+/** Where the daemon is, and what it takes to be let in: as the options say, or the environment; else the local daemon's socket. */
+export function doorOf(
+  { api, apiTokenFile, apiFingerprint }: Pick<GlobalOptions, 'api' | 'apiTokenFile' | 'apiFingerprint'>,
+  env: NodeJS.ProcessEnv,
+): Door {
+  return {
+    address: api ?? env.FLEETCTL_API ?? defaultAddress(env),
+    tokenFile: apiTokenFile ?? env.FLEETCTL_API_TOKEN_FILE,
+    fingerprint: apiFingerprint ?? env.FLEETCTL_API_FINGERPRINT,
+  }
 }
 
 function defaultAddress(env: NodeJS.ProcessEnv): string {

@@ -44,7 +44,12 @@ export function createProgram(version: string, argv: readonly string[], perform:
   const program = new Command('fleetctl')
     .description('Asks and commands the fleetd on this host, and through it the fleet.')
     .helpCommand(false)
-    .option('--api <addr>', 'unix:PATH or HOST:PORT of the daemon (env FLEETCTL_API)')
+    .option('--api <addr>', 'unix:PATH, HOST:PORT or https://HOST:PORT of the daemon (env FLEETCTL_API)')
+    .option('--api-token-file <file>', 'the token for https://, in a file of mode 0600 (env FLEETCTL_API_TOKEN_FILE)')
+    .option(
+      '--api-fingerprint <sha256>',
+      'the certificate that https:// has to show, as "fleetctl info" on its host prints it (env FLEETCTL_API_FINGERPRINT; default: one that this host trusts)',
+    )
     .addOption(new Option('--format <format>', 'text or json').default('text').argParser(oneOf('text', 'json')))
     .addOption(new Option('--timeout <time>', 'how long it may take (default: 10s for an answer)').argParser(duration))
     .option('--no-color', 'no colour (also: NO_COLOR)')

@@ -81,7 +81,8 @@ function commandIn(program: Command, argv: readonly string[]): Command {
 }
 
 const takesValue = (word: string | undefined): boolean =>
-  word !== undefined && ['--api', '--format', '--timeout', '--key'].includes(word)
+  word !== undefined &&
+  ['--api', '--api-token-file', '--api-fingerprint', '--format', '--timeout', '--key'].includes(word)
 
 /** Also where the command line was not understood. */
 function wantsJson(argv: readonly string[]): boolean {

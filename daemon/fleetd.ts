@@ -78,6 +78,8 @@ export interface Fleetd {
   /** Takes up those settings of the next configuration that can change while it runs (RELOADABLE). Throws `refused` when the invite forbids a tag. */
   reload(next: Config): void
   api(): readonly string[]
+  /** SHA-256 of the certificate that clients over TLS are shown. */
+  apiFingerprint(): string | undefined
   /** `HOST:PORT` of the web page; undefined where there is none. */
   web(): string | undefined
   now(): Millis
@@ -206,6 +208,7 @@ export async function startFleetd(
     labels,
     reload: standing.reload,
     api: () => doors?.api() ?? [],
+    apiFingerprint: () => doors?.apiFingerprint(),
     web: () => doors?.web(),
     now,
     async stop({ leave }) {

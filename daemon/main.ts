@@ -81,8 +81,12 @@ async function main(): Promise<void> {
 function sayWhatIsNext(fleetd: Fleetd, log: Logger): void {
   // Under npm, in a checkout, the programs are not on the PATH.
   const program = process.env.npm_lifecycle_event === undefined ? 'fleetctl' : 'npx fleetctl'
-  const [api] = fleetd.api()
-  const ctl = api === `unix:${join(defaultDataDir(), 'fleetd.sock')}` ? program : `${program} --api ${api}`
+  const api = fleetd.api().find(address => address.startsWith('unix:')) ?? fleetd.api()[0]!
+  const fingerprint = fleetd.apiFingerprint()
+  const secured = api.startsWith('https:')
+    ? ` --api-token-file ${fleetd.config.apiTokenFile} --api-fingerprint ${fingerprint}`
+    : ''
+  const ctl = api === `unix:${join(defaultDataDir(), 'fleetd.sock')}` ? program : `${program} --api ${api}${secured}`
   const { trust, network } = fleetd
   const lines =
     trust.authority() === undefined
@@ -99,6 +103,7 @@ function sayWhatIsNext(fleetd: Fleetd, log: Logger): void {
   const page = fleetd.web()
   const places = [
     `  API:             ${fleetd.api().join(' ')}`,
+    ...(fingerprint === undefined ? [] : [`  its certificate: ${fingerprint}   (fleetctl --api-fingerprint)`]),
     ...(page === undefined ? [] : [`  web page:        http://${page}/`]),
   ]
   for (const line of [...lines, ...places]) {

@@ -1,13 +1,16 @@
 import { isIPv6 } from 'node:net'
 import { arch, availableParallelism, platform } from 'node:os'
 import type { Logger } from 'pino'
-import { FleetError, isToken, ROUTES } from '../protocol/index.ts'
+import { FleetError, isToken, ROUTES, tokenIn } from '../protocol/index.ts'
 import type { FleetService } from './api/index.ts'
 import type { Events } from './events/index.ts'
 import type { Fleetd } from './fleetd.ts'
 import type { Members } from './members/index.ts'
 import { endpointOf, parseAddress } from './network/index.ts'
 import type { SerfBackend, SerfRpc } from './serf-rpc/index.ts'
+import { readTokenFile } from './token-file.ts'
+
+const SERF = 'Serf clients'
 
 /** The port of members where an address names none, as in Serf. */
 const DEFAULT_PORT = 7946
@@ -25,8 +28,8 @@ export async function serveSerf(init: SerfBackendInit, log: Logger): Promise<Ser
   const { serfRpc, serfRpcAuthFile } = init.fleetd.config
   if (serfRpc === undefined) return undefined
   // Loaded only here: most daemons have no such clients.
-  const { createSerfRpc, readToken } = await import('./serf-rpc/index.ts')
-  const token = serfRpcAuthFile === undefined ? undefined : await readToken(serfRpcAuthFile)
+  const { createSerfRpc } = await import('./serf-rpc/index.ts')
+  const token = serfRpcAuthFile === undefined ? undefined : tokenIn(await readTokenFile(serfRpcAuthFile, SERF), SERF)
   const rpc = await createSerfRpc({
     ...endpointOf(parseAddress(serfRpc)),
     token,

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import * as z from 'zod'
 import { EXIT_CODES } from '../cli/program.ts'
-import { NOT_AVAILABLE, OPTIONS, variableOf } from '../daemon/config/options.ts'
+import { OPTIONS, variableOf } from '../daemon/config/options.ts'
 import { layerSchema } from '../daemon/drivers/config.ts'
 import { servicesSchema } from '../daemon/services/config.ts'
 import { ROUTES, type Route } from '../protocol/index.ts'
@@ -35,9 +35,6 @@ export function reference(): string {
       ),
     ]),
     '',
-    ...(NOT_AVAILABLE.length > 0
-      ? [`Named by the interface and refused by this version: ${NOT_AVAILABLE.map(code).join(', ')}.`, '']
-      : []),
     '## What only the file has',
     '',
     'Lengths of time are texts such as `500ms`, `10s`, `5m`, `4h`, `30d`.',

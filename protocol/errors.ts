@@ -1,6 +1,8 @@
 /** Why something could not be done. Each code has one exit code of fleetctl and one HTTP status of the API. */
 export type ErrorCode =
   | 'bad-input' // the request itself is malformed
+  | 'unauthenticated' // the API was shown no token, or a wrong one
+  | 'too-many' // wrong tokens, of one asker
   | 'unauthorized' // a signature, certificate or key does not give the right
   | 'refused' // policy, plan lint or a denied digest forbids it
   | 'conflict' // another generation is active, or a name is ambiguous
@@ -17,6 +19,8 @@ export type ErrorCode =
 /** fleetctl's exit code for each error (INTERFACE: exit codes). */
 export const EXIT_CODE: Record<ErrorCode, number> = {
   'bad-input': 2,
+  unauthenticated: 5,
+  'too-many': 5,
   unauthorized: 5,
   refused: 5,
   conflict: 6,
@@ -33,6 +37,8 @@ export const EXIT_CODE: Record<ErrorCode, number> = {
 
 export const HTTP_STATUS: Record<ErrorCode, number> = {
   'bad-input': 400,
+  unauthenticated: 401,
+  'too-many': 429,
   unauthorized: 403,
   refused: 422,
   conflict: 409,

@@ -22,6 +22,7 @@ export async function run(context: Context): Promise<undefined> {
         ['services', info.services.map(({ name, port, health }) => `${name}:${port} (${health})`).join(' ')],
         ['addresses', info.addresses.join(' ')],
         ['api', info.api.join(' ')],
+        ...(info.apiFingerprint === undefined ? [] : [['fingerprint', info.apiFingerprint] as const]),
         ['data', info.dataDir],
         ['version', info.version],
         ['pid', String(info.pid)],

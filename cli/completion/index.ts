@@ -1,5 +1,5 @@
 import { createClient } from '../client.ts'
-import { addressOf, type Terminal } from '../context.ts'
+import { doorOf, type Terminal } from '../context.ts'
 import { createProgram } from '../program.ts'
 import { plain } from '../text.ts'
 import { VERSION } from '../version.ts'
@@ -25,7 +25,7 @@ export async function complete(line: readonly string[], terminal: Terminal, inte
   let candidates: readonly Candidate[] = words
   if (live !== undefined) {
     const signal = AbortSignal.any([interrupted, AbortSignal.timeout(PATIENCE)])
-    const client = createClient({ address: addressOf(given.api, terminal.env), timeout: PATIENCE, signal })
+    const client = createClient({ door: doorOf(given, terminal.env), timeout: PATIENCE, signal })
     candidates = beginning(await liveNames(client, live, given.group).catch(() => []), typed)
   }
   for (const { word, help } of candidates.slice(0, MAX_CANDIDATES))

@@ -1,6 +1,5 @@
 import { chmod, lstat, unlink } from 'node:fs/promises'
-import type { Server } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { type AddressInfo, connect, type Server } from 'node:net'
 import { FleetError } from '../../protocol/index.ts'
 import { isLoopback } from './guard.ts'
 
@@ -10,22 +9,33 @@ const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
 /** An address as INTERFACE writes it: `unix:PATH` or `HOST:PORT`. */
 export const isUnix = (address: string): boolean => address.startsWith('unix:')
 
+export interface Listen {
+  /** What the address was given with. */
+  readonly flag?: string
+  /** Other hosts may reach it: whoever connects has to prove who they are. */
+  readonly guarded?: boolean
+}
+
 /**
  * Starts listening. Gives the address in the same form, with the port that was picked. Throws a `FleetError` that names the address, and
  * `flag` where another address would help.
  */
-export function listen(server: Server, address: string, flag = '--api'): Promise<string> {
-  return isUnix(address) ? listenUnix(server, address.slice('unix:'.length)) : listenTcp(server, address, flag)
+export function listen(
+  server: Server,
+  address: string,
+  { flag = '--api', guarded = false }: Listen = {},
+): Promise<string> {
+  return isUnix(address) ? listenUnix(server, address.slice('unix:'.length)) : listenTcp(server, address, flag, guarded)
 }
 
-async function listenTcp(server: Server, address: string, flag: string): Promise<string> {
+async function listenTcp(server: Server, address: string, flag: string, guarded: boolean): Promise<string> {
   const at = address.lastIndexOf(':')
   const host = address.slice(0, at)
   const port = Number(address.slice(at + 1))
-  if (!isLoopback(host) || !Number.isInteger(port) || port > 65_535) {
+  if ((guarded ? host === '' : !isLoopback(host)) || !Number.isInteger(port) || port > 65_535) {
     throw new FleetError(
       'bad-input',
-      `${address} is not an address for ${flag}; use ${flag === '--api' ? 'unix:PATH, or ' : ''}HOST:PORT on loopback`,
+      `${address} is not an address for ${flag}; use ${flag === '--api' ? 'unix:PATH, or ' : ''}HOST:PORT${guarded ? '' : ' on loopback'}`,
     )
   }
   await started(server, address, flag, () => server.listen({ host: host.replace(/^\[|\]$/g, ''), port }))

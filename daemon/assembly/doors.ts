@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { assertMayPush, type Random } from '../../protocol/index.ts'
-import { type Api, createApi } from '../api/index.ts'
+import { type Access, type Api, createApi, openAccess } from '../api/index.ts'
 import type { Audit } from '../audit/index.ts'
 import type { Dns } from '../dns/index.ts'
 import type { Fleetd } from '../fleetd.ts'
 import type { FleetLock } from '../fleetlock/index.ts'
 import { createMetrics } from '../metrics.ts'
+import { endpointOf, parseAddress } from '../network/index.ts'
 import type { Registry } from '../oci/index.ts'
 import type { Pushes } from '../pushes/index.ts'
 import { serveSerf } from '../serf.ts'
@@ -18,6 +19,8 @@ import { serveWeb } from '../web/index.ts'
 export interface Doors {
   /** Addresses of the API. */
   api(): readonly string[]
+  /** SHA-256 of the certificate that clients over TLS are shown; undefined where it is not served so. */
+  apiFingerprint(): string | undefined
   /** `HOST:PORT` of the web page; undefined where there is none. */
   web(): string | undefined
   close(): Promise<void>
@@ -35,8 +38,10 @@ export async function openDoors(fleetd: Fleetd, { eventHandlers, random, log }: 
   const { config, dataDir } = fleetd
   const service = createService(fleetd)
   const tidy = startTidying(globalThis.gc)
-  const api: Api = createApi({ service, log, metrics: createMetrics(fleetd, tidy) })
-  for (const address of config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]) await api.listen(address)
+  const addresses = config.api ?? [`unix:${join(dataDir.path, 'fleetd.sock')}`]
+  const access = await accessOf(fleetd, addresses)
+  const api: Api = createApi({ service, log, metrics: createMetrics(fleetd, tidy), access })
+  for (const address of addresses) await api.listen(address)
   const web = await serveWeb({ address: config.web, api, log })
   const serf = await serveSerf({ fleetd, service, eventHandlers }, log)
   const dns = await serveDns(fleetd, random, log)
@@ -44,6 +49,7 @@ export async function openDoors(fleetd: Fleetd, { eventHandlers, random, log }: 
   const fleetlock = await serveFleetLock(fleetd, log)
   return {
     api: api.addresses,
+    apiFingerprint: () => access?.identity.fingerprint,
     web: () => web?.address,
     async close() {
       await web?.close()
@@ -55,6 +61,21 @@ export async function openDoors(fleetd: Fleetd, { eventHandlers, random, log }: 
       await dns?.close()
     },
   }
+}
+
+/** `--api-token-file`: what clients over TCP are let in by. Undefined where nobody asked for it, or there is no TCP address. */
+async function accessOf({ config, dataDir, now }: Fleetd, addresses: readonly string[]): Promise<Access | undefined> {
+  const tcp = addresses.filter(address => !address.startsWith('unix:'))
+  if (config.apiTokenFile === undefined || tcp.length === 0) return undefined
+  const hosts = [...tcp, ...config.advertise].map(address => endpointOf(parseAddress(address)).host)
+  return openAccess({
+    tokenFile: config.apiTokenFile,
+    certFile: config.apiCertFile,
+    keyFile: config.apiKeyFile,
+    directory: dataDir.path,
+    names: [config.name, ...hosts.filter(host => host !== '0.0.0.0' && host !== '::')],
+    now,
+  })
 }
 
 /** `--dns`: answers questions of DNS. Undefined where nobody asked for it. */

@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { FleetError } from '../../protocol/index.ts'
 import { parseNumber, parseTags } from './environment.ts'
-import { ALL_OPTIONS, flagOf, NOT_AVAILABLE, OPTIONS } from './options.ts'
+import { ALL_OPTIONS, flagOf, OPTIONS } from './options.ts'
 import type { Source } from './source.ts'
 
 export interface CommandLine {
@@ -61,7 +61,6 @@ function command(version: string): Command {
       else program.addOption(new Option(flags, help).default(undefined))
     }
   }
-  for (const key of NOT_AVAILABLE) program.addOption(new Option(`${flagOf(key)} [value]`).hideHelp())
   return program.addHelpText('after', EXAMPLES)
 }
 

@@ -1,5 +1,5 @@
 import { FleetError } from '../../protocol/index.ts'
-import { ALL_OPTIONS, NOT_AVAILABLE, type Option, variableOf } from './options.ts'
+import { ALL_OPTIONS, type Option, variableOf } from './options.ts'
 import type { Source } from './source.ts'
 
 /** The settings among the variables. Others that begin with FLEETD_ are let be: orchestrators set some of their own. */
@@ -8,9 +8,6 @@ export function fromEnvironment(env: NodeJS.ProcessEnv): Source {
   for (const option of ALL_OPTIONS) {
     const text = env[variableOf(option.key)]
     if (text !== undefined) values[option.key] = parse(option.kind, text, variableOf(option.key))
-  }
-  for (const key of NOT_AVAILABLE) {
-    if (env[variableOf(key)] !== undefined) values[key] = env[variableOf(key)]
   }
   return { values, named: true, where: (path, key) => variableOf(key ?? String(path[0])) }
 }

@@ -153,7 +153,25 @@ export const OPTIONS = {
       key: 'api',
       flags: '--api <addr>',
       kind: 'list',
-      help: 'where fleetctl reaches it: unix:PATH, or HOST:PORT on loopback (repeatable; default: unix:DATA_DIR/fleetd.sock)',
+      help: 'where fleetctl reaches it: unix:PATH, or HOST:PORT, which from other hosts needs --api-token-file (repeatable; default: unix:DATA_DIR/fleetd.sock)',
+    },
+    {
+      key: 'apiTokenFile',
+      flags: '--api-token-file <file>',
+      kind: 'text',
+      help: 'file, mode 0600, with the token that clients of --api HOST:PORT have to show; such addresses then speak TLS, on loopback too',
+    },
+    {
+      key: 'apiCertFile',
+      flags: '--api-cert-file <file>',
+      kind: 'text',
+      help: 'certificate for them, in PEM, with those that lead to its authority behind it (default: DATA_DIR/api-cert.pem, made at the first start)',
+    },
+    {
+      key: 'apiKeyFile',
+      flags: '--api-key-file <file>',
+      kind: 'text',
+      help: "that certificate's private key, in PEM",
     },
     {
       key: 'web',
@@ -207,9 +225,6 @@ export const OPTIONS = {
 } as const satisfies Record<string, readonly Option[]>
 
 export const ALL_OPTIONS: readonly Option[] = Object.values(OPTIONS).flat()
-
-/** Settings that the interface names and this version does not have. To take one and ignore it would be worse than to refuse it. */
-export const NOT_AVAILABLE: readonly string[] = ['apiTokenFile']
 
 /** `dataDir` as a flag: `--data-dir`. */
 export const flagOf = (key: string): string => `--${key.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`

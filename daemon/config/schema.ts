@@ -44,10 +44,6 @@ const apiAddress = z
     text => (isUnix(text) ? text.length > 'unix:'.length : endpoint(text) !== undefined && !text.startsWith('/')),
     'expected unix:PATH or HOST:PORT',
   )
-  .refine(
-    text => isUnix(text) || isLoopback(text),
-    'a TCP address other than loopback needs TLS and a token file, which this version does not have; use loopback or unix:PATH',
-  )
 
 /** Each has a token bucket of its own. */
 const MAX_ZONE_LIMITS = 256
@@ -202,6 +198,9 @@ export const configSchema = z.strictObject({
   handlerTimeout: duration.default(60_000),
   handlerConcurrency: z.number().int().min(1).max(64).default(8),
   api: z.array(apiAddress).min(1).max(16).optional(),
+  apiTokenFile: z.string().min(1).optional(),
+  apiCertFile: z.string().min(1).optional(),
+  apiKeyFile: z.string().min(1).optional(),
   web: webAddress.optional(),
   serfRpc: serfAddress.optional(),
   serfRpcAuthFile: z.string().min(1).optional(),
@@ -226,13 +225,26 @@ export const configSchema = z.strictObject({
 
 /** The whole configuration, as it is after flags, environment and files have been put together. */
 export type Config = Omit<z.infer<typeof configSchema>, 'api'> & {
-  /** `unix:PATH` or `HOST:PORT` on loopback; never empty. */
+  /** `unix:PATH` or `HOST:PORT`; never empty. With `apiTokenFile` the latter speak TLS; without it they are on loopback. */
   readonly api: readonly string[]
 }
 
 /** Turns checked settings into the configuration. Throws a ZodError on what is wrong with them, and `bad-input` on what does not go together. */
 export function complete(settings: Readonly<Record<string, unknown>>): Config {
   const { api, ...config } = configSchema.parse(settings)
+  const open = config.apiTokenFile === undefined && api?.find(address => !isUnix(address) && !isLoopback(address))
+  if (open)
+    throw new FleetError(
+      'bad-input',
+      `api: ${open} can be reached from other hosts, and whoever reaches it commands this daemon; give a token with --api-token-file FILE (made by: (umask 077; openssl rand -hex 32 > FILE)), which brings TLS with it, or use loopback or unix:PATH`,
+    )
+  if ((config.apiCertFile === undefined) !== (config.apiKeyFile === undefined))
+    throw new FleetError(
+      'bad-input',
+      'apiCertFile and apiKeyFile belong together: give both, or neither to have them made',
+    )
+  if (config.apiCertFile !== undefined && config.apiTokenFile === undefined)
+    throw new FleetError('bad-input', 'apiCertFile is for addresses with a token; give one with --api-token-file')
   if (config.serfRpc !== undefined && config.serfRpcAuthFile === undefined && !isLoopback(config.serfRpc))
     throw new FleetError(
       'bad-input',

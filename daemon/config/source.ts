@@ -1,7 +1,6 @@
 import * as z from 'zod'
 import { FleetError } from '../../protocol/index.ts'
 import { nearest } from './nearest.ts'
-import { flagOf, NOT_AVAILABLE } from './options.ts'
 import { configSchema } from './schema.ts'
 
 type Path = readonly PropertyKey[]
@@ -17,13 +16,6 @@ export interface Source {
 
 /** Throws `bad-input` saying where the first mistake stands, what was found and what was expected. */
 export function check(source: Source): void {
-  for (const key of Object.keys(source.values)) {
-    if (NOT_AVAILABLE.includes(key))
-      throw new FleetError(
-        'bad-input',
-        `${source.where([], key)}: ${source.named ? '' : `${key} (${flagOf(key)}) is `}not available in this version`,
-      )
-  }
   const result = configSchema.safeParse(source.values)
   if (!result.success) throw new FleetError('bad-input', explain(source, result.error.issues[0]!))
 }
@@ -34,10 +26,7 @@ function explain(source: Source, issue: z.core.$ZodIssue): string {
     const known = keysAt(configSchema, issue.path, source.values)
     const near = nearest(key, known)
     const inside = issue.path.length === 0 ? '' : ` in ${dotted(issue.path)}`
-    const hint =
-      near !== undefined
-        ? `did you mean ${near}?`
-        : `expected one of ${known.filter(name => !NOT_AVAILABLE.includes(name)).join(', ')}`
+    const hint = near !== undefined ? `did you mean ${near}?` : `expected one of ${known.join(', ')}`
     return `${source.where(issue.path, key)}: unknown setting ${JSON.stringify(key)}${inside}; ${hint}`
   }
   const name = source.named && issue.path.length <= 2 ? '' : `${dotted(issue.path)}: `

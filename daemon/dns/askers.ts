@@ -1,6 +1,6 @@
-import { isIPv6 } from 'node:net'
 import { type Bucket, createBucket } from '../../membership/index.ts'
 import type { Millis } from '../../protocol/index.ts'
+import { askerOf } from '../asker.ts'
 import { isLoopback } from '../network/address.ts'
 
 export interface AskersInit {
@@ -13,8 +13,7 @@ export interface AskersInit {
 }
 
 /**
- * Who may ask how often: no asker has more than its share, so that one that asks without end is not what keeps the others from an answer. An
- * asker is an IPv4 address or the /64 of an IPv6 address, in which one host may have as many as it likes. Loopback has a share like all together:
+ * Who may ask how often: no asker has more than its share, so that one that asks without end is not what keeps the others from an answer. Loopback has a share like all together:
  * the resolver that asks there asks for a whole host, and who is on the host can take more from this daemon than answers.
  */
 export function createAskers({ each, all, most }: AskersInit): { take(now: Millis, address: string): boolean } {
@@ -37,16 +36,4 @@ export function createAskers({ each, all, most }: AskersInit): { take(now: Milli
       return total.take(now, 1)
     },
   }
-}
-
-function askerOf(address: string): string {
-  if (!isIPv6(address)) return address
-  const [head = '', tail] = address.replace(/%.*$/, '').split('::')
-  const [before, after] = [head, tail ?? ''].map(part => part.split(':').filter(Boolean))
-  const groups =
-    tail === undefined ? before! : [...before!, ...Array(8 - before!.length - after!.length).fill('0'), ...after!]
-  return groups
-    .slice(0, 4)
-    .map(group => Number.parseInt(group, 16).toString(16))
-    .join(':')
 }

@@ -55,6 +55,8 @@ export function toOciError(error: unknown): OciError {
 function codeOf({ code }: FleetError): OciCode {
   switch (code) {
     case 'unauthorized':
+    case 'unauthenticated':
+    case 'too-many':
     case 'refused':
     case 'unclaimed':
       return 'DENIED'

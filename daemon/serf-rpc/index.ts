@@ -3,4 +3,3 @@
 // It holds no state of the fleet, and nothing that a client says is believed before it has the shape that the protocol gives it.
 export type { LogLevel, LogLine, SerfAnswer, SerfBackend, SerfCoordinate, SerfQuery } from './backend.ts'
 export { createSerfRpc, type SerfRpc } from './server.ts'
-export { readToken } from './token.ts'

@@ -26,6 +26,7 @@ export function fleetAnswers({ fleetd, members, noted }: Scope) {
       services: fleetd.members()?.find(network.self)?.services ?? [],
       addresses: network.addresses(),
       api: fleetd.api(),
+      apiFingerprint: fleetd.apiFingerprint(),
       dataDir: fleetd.dataDir.path,
       taint: fleetd.keeping.taints(),
       pid: process.pid,

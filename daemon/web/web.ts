@@ -43,7 +43,7 @@ export async function serveWeb({ address, api, directory, log }: WebInit): Promi
   })
   let bound: string
   try {
-    bound = await listen(server, address ?? DEFAULT_WEB, '--web')
+    bound = await listen(server, address ?? DEFAULT_WEB, { flag: '--web' })
   } catch (error) {
     if (address !== undefined) throw error
     log.info(`the web page is not served: ${toFleetError(error).message}`)

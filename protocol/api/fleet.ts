@@ -39,6 +39,8 @@ export const infoSchema = z.object({
   addresses: list(address),
   /** Where this interface is served. */
   api: list(z.string()),
+  /** SHA-256 of the certificate that it shows at `https` addresses; missing where it has none. */
+  apiFingerprint: z.string().optional(),
   /** Marks of what it runs: `manual`, `drift`, `hotfix`, `age`. */
   taint: list(z.string()),
   dataDir: z.string(),

@@ -48,7 +48,7 @@ test.each([
   [['members', '--name', '('], /expected a regular expression/],
   [['invite', '--class', 'spaceship'], /expected cloud, physical, intermittent/],
   [['rollout', 'start', '--max-unavailable', '0'], /whole number of at least 1/],
-  [['--api', 'nonsense', 'members'], /not an address; use unix:PATH or HOST:PORT/],
+  [['--api', 'nonsense', 'members'], /not an address; use unix:PATH, HOST:PORT or https:/],
 ])('%j is one clear sentence and exit code 2', async (args, message) => {
   const { code, stdout, stderr } = await ctl.run(args)
   expect(code).toBe(2)

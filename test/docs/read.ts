@@ -55,7 +55,17 @@ export const commandsOf = (markdown: string): string[] =>
     )
     .filter(line => /^(fleetctl|fleetd|npm run) [\w-]/.test(line))
 
-const GLOBAL = ['--api', '--format', '--timeout', '--no-color', '--key', '--help', '--version']
+const GLOBAL = [
+  '--api',
+  '--api-token-file',
+  '--api-fingerprint',
+  '--format',
+  '--timeout',
+  '--no-color',
+  '--key',
+  '--help',
+  '--version',
+]
 const long = ({ flags }: Pick<Flag, 'flags'>): string => /--[\w-]+/.exec(flags)![0]
 const DAEMON = [...ALL_OPTIONS.map(long), '--config', '--check-config', '--help', '--version']
 
@@ -80,7 +90,8 @@ const nameOf = ({ usage }: Spec): string => usage.split(' ')[0]!
 /** The command that is meant; undefined where only flags are given; what is wrong where there is none. */
 function specOf(words: readonly string[]): Spec | string | undefined {
   const named = words.findIndex(
-    (word, at) => !word.startsWith('-') && !/^--(api|format|timeout|key)$/.test(words[at - 1] ?? ''),
+    (word, at) =>
+      !word.startsWith('-') && !/^--(api|api-token-file|api-fingerprint|format|timeout|key)$/.test(words[at - 1] ?? ''),
   )
   if (named < 0) return undefined
   const [first, second] = words.slice(named)

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Config, loadConfig } from '../../../daemon/config/index.ts'
-import { NOT_AVAILABLE } from '../../../daemon/config/options.ts'
 import { nameFromHost } from '../../../daemon/config/schema.ts'
 import { recordSchema } from '../../../protocol/index.ts'
 
@@ -234,7 +233,7 @@ describe('--check-config, --help and --version', () => {
     expect((await loadConfig([], {}, '1.2.3'))?.checkOnly).toBe(false)
   })
 
-  it('prints the version, and help that teaches and offers nothing that is not there', async () => {
+  it('prints the version, and help that teaches', async () => {
     const printed: string[] = []
     vi.spyOn(process.stdout, 'write').mockImplementation(text => printed.push(String(text)) > 0)
     expect(await loadConfig(['--version'], {}, '1.2.3')).toBeUndefined()
@@ -243,7 +242,7 @@ describe('--check-config, --help and --version', () => {
     const help = printed.join('')
     for (const part of ['This node:', 'Network:', 'Examples:', '--data-dir <dir>', 'FLEETD_DATA_DIR', 'layers:'])
       expect(help).toContain(part)
-    expect(help).not.toMatch(/--api-token-file/)
+    expect(help).toContain('--api-token-file')
   })
 })
 
@@ -346,9 +345,9 @@ describe('what is refused', () => {
     expect(await refusal([], { FLEETD_MDNS: 'maybe' })).toBe('FLEETD_MDNS: expected true or false, found "maybe"')
   })
 
-  it('takes no TCP address that others could reach', async () => {
+  it('takes no TCP address that others could reach without a token', async () => {
     for (const api of ['0.0.0.0:8000', '192.0.2.1:8000', 'host.example:8000', '[::]:8000', '127.evil.example:80'])
-      expect(await refusal(['--api', api])).toMatch(/needs TLS and a token file/)
+      expect(await refusal(['--api', api])).toMatch(/can be reached from other hosts.*--api-token-file.*openssl rand/)
     for (const api of ['unix:/run/x.sock', '127.0.0.1:0', 'localhost:8000', '[::1]:8000'])
       expect((await load(['--api', api])).api).toEqual([api])
     expect(await refusal(['--api', 'unix:'])).toMatch(/expected unix:PATH or HOST:PORT/)
@@ -369,12 +368,10 @@ describe('what is refused', () => {
       expect(await refusal(['--zone-budget', wrong])).toMatch(/expected a size and a time of at least a minute/)
   })
 
-  it.each(NOT_AVAILABLE)('takes no %s, which this version does not have, wherever it is given', async key => {
-    const flag = `--${key.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`
-    const variable = `FLEETD_${key.replace(/[A-Z]/g, letter => `_${letter}`).toUpperCase()}`
-    expect(await refusal([flag, '127.0.0.1:1'])).toBe(`${flag}: not available in this version`)
-    expect(await refusal([], { [variable]: '1' })).toBe(`${variable}: not available in this version`)
-    expect(await refusalOf(`name: a\n${key}: 1\n`)).toBe(`f.yaml:2: ${key} (${flag}) is not available in this version`)
+  it('takes a TCP address that others can reach with a token, no certificate without its key, and none where there is no token', async () => {
+    expect((await load(['--api', '0.0.0.0:7981', '--api-token-file', 't'])).api).toEqual(['0.0.0.0:7981'])
+    expect(await refusal(['--api-token-file', 't', '--api-key-file', 'k'])).toMatch(/belong together/)
+    expect(await refusal(['--api-cert-file', 'c', '--api-key-file', 'k'])).toMatch(/--api-token-file/)
   })
 })
 

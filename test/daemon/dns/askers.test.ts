@@ -28,6 +28,12 @@ test('an IPv6 network of one host is one asker, however it is written; another n
   expect(asks(askers, 'fd00:0:0:1::1', 15)).toBe(15)
 })
 
+test('who comes by IPv4 to a socket of both families is one asker, and not all of them together', () => {
+  const askers = createAskers(RATES)
+  expect(asks(askers, '::ffff:10.0.0.1', 15) + asks(askers, '10.0.0.1', 15)).toBe(20)
+  expect(asks(askers, '::ffff:10.0.0.2', 15)).toBe(15)
+})
+
 test('loopback has no share of its own, and who asks from there is bounded by the whole', () => {
   const askers = createAskers(RATES)
   expect(asks(askers, '127.0.0.1', 150) + asks(askers, '::1', 150)).toBe(200)
