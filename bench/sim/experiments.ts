@@ -264,6 +264,7 @@ export const EXPERIMENTS: Readonly<Record<string, { run: Experiment; about: stri
   },
   'crash-1': { run: crashed(0.01, '1 %'), about: 'One node in a hundred is killed in one moment' },
   'crash-10': { run: crashed(0.1, '10 %'), about: 'One in ten is killed in one moment', most: 1_000 },
+  'loss-1': { run: lossy(0.01), about: 'One frame, copy of gossip and dial in a hundred is lost, everywhere' },
   'loss-10': {
     run: lossy(0.1),
     about: 'Every tenth frame, copy of gossip and dial is lost, everywhere; pairs are (who holds, whom)',

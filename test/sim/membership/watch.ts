@@ -21,6 +21,8 @@ export function watch(init: WatchInit): (process: Process, other: Host, event: M
   const { hosts, profile, weather, violations, start, now, later, onEvent } = init
   const recoversIn = 20_000 + profile.redialLast
   let examined = 0
+  /** By host: until when something was done to it that it may not have got over. */
+  const disturbedUntil = new Float64Array(hosts.length)
   const told = ({ host, failed }: Process, other: Host, event: MemberEvent): void => {
     if (event === 'failed') failed.set(other, now())
     else failed.delete(other)
@@ -40,6 +42,8 @@ export function watch(init: WatchInit): (process: Process, other: Host, event: M
     const revoked = hosts.filter(host => host.revoked)
     const pruned = hosts.filter(host => host.pruned)
     const refutedIn = refutationTime(profile, weather.loss())
+    for (const host of hosts)
+      if (!calm(host) || host.process === undefined || host.revoked) disturbedUntil[host.index] = now()
     for (const host of hosts) {
       const { process } = host
       if (process === undefined || now() < process.pausedUntil || host.revoked) continue
@@ -57,11 +61,12 @@ export function watch(init: WatchInit): (process: Process, other: Host, event: M
         } else if (process.dropped.has(other))
           violations.push(`M3: ${host.index} has ${other.index} as ${status} again though it was pruned`)
       }
-      for (const [other, since] of process.failed) {
-        if (!calm(host) || !calm(other) || other.process === undefined || other.revoked)
-          process.failed.set(other, now())
-        else if (now() - since > refutedIn)
-          violations.push(`M2: ${other.index} answers and has been failed at ${host.index} for ${now() - since} ms`)
+      // In a fleet in two halves that is all of them, and each has half of the fleet for failed.
+      if (disturbedUntil[host.index] === now()) continue
+      for (const [other, failedAt] of process.failed) {
+        const lasted = now() - Math.max(failedAt, disturbedUntil[host.index]!, disturbedUntil[other.index]!)
+        if (lasted > refutedIn)
+          violations.push(`M2: ${other.index} answers and has been failed at ${host.index} for ${lasted} ms`)
       }
     }
     for (let count = 0; count < Math.min(EXAMINED, hosts.length); count++) examine(hosts[examined++ % hosts.length]!)
