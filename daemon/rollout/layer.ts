@@ -220,7 +220,7 @@ export function createLayer(init: LayerInit): Layer {
           }
         })
       case 'reread':
-        return own(async () => ({ type: 'reread', value: await ledger.read(signal) }))
+        return own(async () => ({ type: 'reread', asked: effect.asked, value: await ledger.read(signal) }))
       case 'flip':
         return own(() => flip(effect.image, effect.actBy))
       case 'confirm':

@@ -18,12 +18,14 @@ export function drain(m: Self, intent: ReplaceIntent): void {
 
 export function reread(m: Self, now: Millis, intent: ReplaceIntent): void {
   m.stage = { at: 'rereading', intent, since: now, again: null }
-  m.effects.push({ type: 'reread' })
+  m.effects.push({ type: 'reread', asked: now })
 }
 
-export function takeReread(m: Self, now: Millis, value: LedgerValue | null): void {
+export function takeReread(m: Self, now: Millis, asked: Millis, value: LedgerValue | null): void {
   if (m.stage.at !== 'rereading') return
   const { intent, since } = m.stage
+  // Asked for before it was drained, perhaps long before: this process may have stood still meanwhile, and the permit be gone.
+  if (asked < since) return
   if (value === null) {
     m.stage = { ...m.stage, again: backoff(m, now) }
     say(m, 'draining', 'drained, and no quorum of voters answers: it does not go down until the permit is read again')
@@ -36,8 +38,8 @@ export function takeReread(m: Self, now: Millis, value: LedgerValue | null): voi
   }
   const over = notAnyMore(m, now, intent, value)
   if (over !== undefined) return putBack(m, intent, over)
-  if (now - since > ACT_WITHIN) return reread(m, now, intent)
-  flip(m, intent, millis(since + ACT_WITHIN))
+  if (now - asked > ACT_WITHIN) return reread(m, now, intent)
+  flip(m, intent, millis(asked + ACT_WITHIN))
 }
 
 /** Whoever gives back a permit is in service: putting back what was drained may take it down once more, and counts until it is done. */

@@ -203,7 +203,8 @@ function take(m: Self, now: Millis, input: Input): void {
       say(m, 'draining', `cannot go back into service: ${input.reason}`)
       return
     case 'reread':
-      return m.stage.at === 'resuming' ? takeUp(m, now, m.stage.intent, input.value) : takeReread(m, now, input.value)
+      if (m.stage.at === 'resuming') return takeUp(m, now, m.stage.intent, input.value)
+      return takeReread(m, now, input.asked, input.value)
     case 'flipped':
       m.current = input.image
       if (m.stage.at === 'flipping') return verify(m, now, m.stage.intent)

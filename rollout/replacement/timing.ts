@@ -46,7 +46,7 @@ export function due(m: Self, now: Millis): void {
       return proposeRelease(m, at.intent)
     case 'resuming':
       m.stage = { ...at, again: null }
-      m.effects.push({ type: 'reread' })
+      m.effects.push({ type: 'reread', asked: now })
       return
     case 'installing':
       m.stage = { ...at, again: null }

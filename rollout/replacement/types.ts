@@ -82,8 +82,8 @@ export type Input =
   /** It is in service as before it was drained. */
   | { readonly type: 'undrained' }
   | { readonly type: 'undrain-failed'; readonly reason: string }
-  /** What the register says of our permit, read by quorum. `value` null: no quorum. */
-  | { readonly type: 'reread'; readonly value: LedgerValue | null }
+  /** What the register says of our permit, read by quorum no earlier than it was asked for. `value` null: no quorum. */
+  | { readonly type: 'reread'; readonly asked: Millis; readonly value: LedgerValue | null }
   | { readonly type: 'flipped'; readonly image: Digest }
   | { readonly type: 'flip-failed'; readonly image: Digest; readonly why: FlipFailure; readonly reason: string }
   | { readonly type: 'health'; readonly health: Health; readonly reason: string }
@@ -103,7 +103,8 @@ export type Effect =
   /** fsync before answering `intent-persisted`; null forgets it, and is not answered. */
   | { readonly type: 'persist-intent'; readonly intent: Intent | null }
   | { readonly type: 'drain'; readonly image: Digest }
-  | { readonly type: 'reread' }
+  /** `asked` comes back with the answer. */
+  | { readonly type: 'reread'; readonly asked: Millis }
   /** It was drained, or partly, and does not go down after all: put it back in service, and say when it is. */
   | { readonly type: 'undrain' }
   /** Make the slot with this image current and run it. Not begun after `actBy`: then the answer is `flip-failed`. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { millis, seededRandom } from '../../../protocol/index.ts'
 import {
+  ACT_WITHIN,
   type Action,
   apply,
   createReplacement,
@@ -52,9 +53,9 @@ function rereads(value: LedgerValue, ...then: ReplacementInput[]): ReplacementEf
   })
   const steps: ReplacementInput[] = [
     { type: 'ledger', value: granted, plan: p },
-    { type: 'reread', value: granted },
+    { type: 'reread', asked: NOW, value: granted },
     { type: 'drained', answer: 'ok', reason: '' },
-    { type: 'reread', value },
+    { type: 'reread', asked: NOW, value },
     ...then,
   ]
   return steps.map(step => machine.step(NOW, step)).at(-1)!
@@ -64,6 +65,26 @@ const flips = (value: LedgerValue): boolean => rereads(value).some(effect => eff
 test('a node that still holds its permit goes down, also while the rollout is paused', () => {
   expect(flips(granted)).toBe(true)
   expect(flips(act(granted, order('pause')))).toBe(true)
+})
+
+test('an answer to what it asked before it was drained lets no node go down, however it comes in late', () => {
+  const machine = createReplacement({
+    node: NODES[0]!,
+    layer: 'app',
+    current: image('v1'),
+    intent: INTENT,
+    random: seededRandom(1),
+  })
+  machine.step(NOW, { type: 'ledger', value: granted, plan: p })
+  machine.step(NOW, { type: 'reread', asked: NOW, value: granted })
+  const later = millis(NOW + 12_000)
+  expect(machine.step(later, { type: 'drained', answer: 'ok', reason: '' })).toContainEqual({
+    type: 'reread',
+    asked: later,
+  })
+  expect(machine.step(later, { type: 'reread', asked: NOW, value: granted })).toEqual([])
+  const flip = machine.step(millis(later + 10), { type: 'reread', asked: later, value: granted })
+  expect(flip).toContainEqual({ type: 'flip', image: image('v2'), actBy: later + ACT_WITHIN })
 })
 
 const failed = act(act(granted, grant(1)), {
@@ -112,7 +133,7 @@ test('a node that verifies its image when another plan begins is judged by its o
   const later = millis(NOW + INTENT.minHealthy)
   const said = [
     machine.step(NOW, { type: 'ledger', value: followed, plan: next }),
-    machine.step(NOW, { type: 'reread', value: followed }),
+    machine.step(NOW, { type: 'reread', asked: NOW, value: followed }),
     machine.step(NOW, { type: 'health', health: 'passing', reason: '' }),
     machine.step(later, { type: 'wake' }),
     machine.step(later, { type: 'confirmed', enough: true, reason: '' }),

@@ -241,7 +241,11 @@ export function createWorld(
           return { type: 'undrained' }
         })
       case 'reread':
-        return later(random.int(100), () => ({ type: 'reread', value: reachable() ? world.value : null }))
+        return later(random.int(100), () => ({
+          type: 'reread',
+          asked: effect.asked,
+          value: reachable() ? world.value : null,
+        }))
       case 'flip':
         return later(random.int(1_000), () => {
           if (random.float() < faults.flipFails)

@@ -1,3 +1,4 @@
+import type { Millis } from '../../../protocol/index.ts'
 import {
   type Action,
   createReplacement,
@@ -81,7 +82,7 @@ function perform(world: World, host: Host, effect: ReplacementEffect): void {
         return { type: 'undrained' }
       })
     case 'reread':
-      return reread(world, host)
+      return reread(world, host, effect.asked)
     case 'flip': {
       const intent = host.intent
       if (effect.actBy !== null && host.clock() > effect.actBy)
@@ -147,7 +148,7 @@ function askPermit(world: World, host: Host): void {
   })
 }
 
-function reread(world: World, host: Host): void {
+function reread(world: World, host: Host, asked: Millis): void {
   const { heard } = host
   const own = ownPermit(world, host)
   const token = host.machine.view().token
@@ -157,9 +158,14 @@ function reread(world: World, host: Host): void {
     remembered === undefined || heard === undefined || token === null
       ? undefined
       : { ...heard, permits: [{ ...remembered, token }] }
-  if (believed !== undefined) return world.at(host, 1, () => input(world, host, { type: 'reread', value: believed }))
+  if (believed !== undefined)
+    return world.at(host, 1, () => input(world, host, { type: 'reread', asked, value: believed }))
   propose(world, host, null, outcome =>
-    input(world, host, { type: 'reread', value: outcome.type === 'committed' ? outcome.value : null }),
+    input(world, host, {
+      type: 'reread',
+      asked: world.broken === 'earlier-answers-count' ? host.clock() : asked,
+      value: outcome.type === 'committed' ? outcome.value : null,
+    }),
   )
 }
 

@@ -15,6 +15,8 @@ export const PLANTED = {
   'orders-unaddressed': 'an order does not say which generation it is for',
   'turn-by-gossip': 'a host takes its turn when it believes those before it to be done or dead, and asks no register',
   'grant-without-re-read': 'a host acts on its permit without looking whether the register still has it',
+  'earlier-answers-count':
+    'a host acts on what the register said when it was asked before, and not on what it was asked for now',
   'undo-outside-the-budget': 'going back needs no permit',
   'unsigned-path': 'voters take plans whose signatures nobody has checked',
   'denied-forgotten': 'an image that failed may be tried again without --force',
