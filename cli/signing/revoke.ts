@@ -1,12 +1,12 @@
 import { type Millis, REVOCATION, revocationSchema, sign, toDocument } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
-import { findNode } from '../nodes.ts'
 import { checked } from './checked.ts'
 import { assertOperator, readAuthority } from './fleet.ts'
+import { findSubject } from './gone.ts'
 import { loadKey } from './key-store.ts'
 
 export async function run(context: Context, node: string, { reason }: { readonly reason: string }): Promise<undefined> {
-  const member = await findNode(context, node)
+  const member = await findSubject(context, node)
   const operator = await loadKey(context)
   const authority = await readAuthority(context)
   assertOperator(authority, operator.publicKey, context.keyFile)

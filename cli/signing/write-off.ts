@@ -1,10 +1,10 @@
 import type { Context } from '../context.ts'
 import { oneLine } from '../follow.ts'
-import { findNode } from '../nodes.ts'
+import { findSubject } from './gone.ts'
 import { giveOrder } from './rollout-order.ts'
 
 export async function run(context: Context, node: string, { reason }: { readonly reason: string }): Promise<undefined> {
-  const member = await findNode(context, node)
+  const member = await findSubject(context, node)
   const status = await giveOrder(context, { group: member.group, verb: 'write-off', node: member.id, reason })
   context.show(status, () => `${member.name} is written off; ${oneLine(status)}`)
   return

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { FleetError, type Millis } from '../../protocol/index.ts'
+import { FleetError, generateKeyPair, type Millis, nodeIdOf } from '../../protocol/index.ts'
 import { type Fake, member } from '../daemon/api/fake-service.ts'
 import { type Bench, bench, type Run } from './support.ts'
 
@@ -249,6 +249,11 @@ test('write-off names its node by id in the order', async () => {
   expect((await ctl.run(['node', 'write-off', 'beta', '--reason', 'disk died'])).code).toBe(0)
   expect(fake.orders).toMatchObject([{ verb: 'write-off', node: fake.members[1]!.id, reason: 'disk died' }])
   expect((await ctl.run(['node', 'write-off', 'beta'])).code).toBe(2)
+  // Gone for so long that nobody lists it, and its permit is still there.
+  const gone = nodeIdOf(generateKeyPair().publicKey)
+  expect((await ctl.run(['node', 'write-off', gone, '--reason', 'disk died'])).code).toBe(0)
+  expect(fake.orders.at(-1)).toMatchObject({ verb: 'write-off', node: gone })
+  expect((await ctl.run(['node', 'write-off', `${gone}x`, '--reason', 'disk died'])).code).toBe(1)
 })
 
 test('explain tells of a node in one sentence', async () => {
