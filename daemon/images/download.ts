@@ -1,5 +1,13 @@
 import type { Logger } from 'pino'
-import { type Digest, FleetError, type Millis, type NodeId, type Random, toFleetError } from '../../protocol/index.ts'
+import {
+  type Digest,
+  FleetError,
+  type Millis,
+  millis,
+  type NodeId,
+  type Random,
+  toFleetError,
+} from '../../protocol/index.ts'
 import {
   createSwarm,
   type ImageStore,
@@ -24,7 +32,9 @@ const MAX_PEERS = 20
 const MAX_STORING = 32
 /** How often new providers are looked for, and lost ones tried again. Milliseconds. */
 const LOOK_EVERY = 500
+/** How long a peer may take to be reached; twice as long after each time that it was too short, for a slow link takes longer. Milliseconds. */
 const CONNECT_TIMEOUT = 5_000
+const LONGEST_CONNECT = 40_000
 
 export interface DownloadInit {
   readonly image: StoredImage
@@ -61,6 +71,8 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
   /** What of each channel's bytes the swarm has been told of. */
   const told = new WeakMap<Channel, number>()
   const connecting = new Set<NodeId>()
+  /** Who was not reached in time: how long it may take the next time, and until when it is left alone. */
+  const late = new Map<NodeId, { readonly patience: number; readonly until: Millis }>()
   const banned = new Set<NodeId>()
   const storing = new Set<Promise<void>>()
   const keep = (accepting: Promise<void>): void => {
@@ -217,26 +229,39 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
     }
 
     const look = (): void => {
+      const now = init.now()
       const candidates = init
         .providers(digest)
         .filter(peer => peer !== network.self && !channels.has(peer) && !connecting.has(peer) && !banned.has(peer))
-      for (const peer of init.random
-        .shuffle(candidates)
-        .slice(0, Math.max(0, MAX_PEERS - channels.size - connecting.size))) {
-        connecting.add(peer)
-        network
-          .openChannel(peer, SERVICE.chunks, {
-            signal: timeLimit(CONNECT_TIMEOUT, either),
+        .filter(peer => (late.get(peer)?.until ?? 0) <= now)
+      const [again, fresh] = [candidates.filter(peer => late.has(peer)), candidates.filter(peer => !late.has(peer))]
+      // Where the link is the reason, several handshakes at once would each take it from the others.
+      const retried = [...connecting].some(peer => late.has(peer)) ? [] : init.random.shuffle(again).slice(0, 1)
+      for (const peer of [...init.random.shuffle(fresh), ...retried].slice(
+        0,
+        Math.max(0, MAX_PEERS - channels.size - connecting.size),
+      ))
+        void connect(peer)
+    }
+    const connect = async (peer: NodeId): Promise<void> => {
+      const patience = late.get(peer)?.patience ?? CONNECT_TIMEOUT
+      const limit = timeLimit(patience, either)
+      connecting.add(peer)
+      try {
+        const channel = await network.openChannel(peer, SERVICE.chunks, { signal: limit })
+        late.delete(peer)
+        if (over.signal.aborted) return channel.close()
+        channels.set(peer, channel)
+        void read(peer, channel)
+      } catch (error) {
+        if (limit.aborted && !either.aborted)
+          late.set(peer, {
+            patience: Math.min(LONGEST_CONNECT, 2 * patience),
+            until: millis(init.now() + patience),
           })
-          .then(
-            channel => {
-              if (over.signal.aborted) return channel.close()
-              channels.set(peer, channel)
-              void read(peer, channel)
-            },
-            error => log.debug({ peer, reason: (error as Error).message }, 'a provider cannot be reached'),
-          )
-          .finally(() => connecting.delete(peer))
+        log.debug({ peer, reason: (error as Error).message }, 'a provider cannot be reached')
+      } finally {
+        connecting.delete(peer)
       }
     }
 
