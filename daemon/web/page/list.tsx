@@ -43,8 +43,9 @@ export function List<T>({ label, items, columns, keyOf, open }: ListProps<T>) {
   const start = Math.max(0, Math.min(first, items.length - seen) - BEYOND)
   const end = Math.min(items.length, start + seen + STEP + 2 * BEYOND)
 
-  const onScroll = (): void => {
-    const at = Math.floor(box.current!.scrollTop / height.row)
+  /** Of the box that was scrolled: it may be told of once the list is gone from the page. */
+  const onScroll = ({ currentTarget }: { readonly currentTarget: HTMLElement }): void => {
+    const at = Math.floor(currentTarget.scrollTop / height.row)
     setFirst(at - (at % STEP))
   }
   const move = (to: number): void => {
