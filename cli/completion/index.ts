@@ -24,8 +24,7 @@ export async function complete(line: readonly string[], terminal: Terminal, inte
   const { words, live, files, typed, before, given } = wantedBy(program, line)
   let candidates: readonly Candidate[] = words
   if (live !== undefined) {
-    const signal = AbortSignal.any([interrupted, AbortSignal.timeout(PATIENCE)])
-    const client = createClient({ door: doorOf(given, terminal.env), timeout: PATIENCE, signal })
+    const client = createClient({ door: doorOf(given, terminal.env), timeout: PATIENCE, signal: interrupted })
     candidates = beginning(await liveNames(client, live, given.group).catch(() => []), typed)
   }
   for (const { word, help } of candidates.slice(0, MAX_CANDIDATES))

@@ -15,6 +15,7 @@ import {
   toFleetError,
   toProblem,
 } from '../../protocol/index.ts'
+import { timeLimit } from '../time-limit.ts'
 import type { ApiInit } from './api.ts'
 import { sendDownload } from './download.ts'
 import { openapi } from './openapi.ts'
@@ -151,7 +152,7 @@ function patienceOf(request: FastifyRequest, reply: FastifyReply): AbortSignal {
   const [, seconds] = WAIT.exec(String(request.headers.prefer ?? '')) ?? []
   const gone = goneSignal(reply)
   if (seconds === undefined) return gone
-  return AbortSignal.any([gone, AbortSignal.timeout(Number(seconds) * 1_000 * (1 - TO_ANSWER))])
+  return timeLimit(Number(seconds) * 1_000 * (1 - TO_ANSWER), gone)
 }
 
 /** Aborts when the caller has gone away; also when it has its answer, and nobody listens any more. */

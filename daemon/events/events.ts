@@ -236,9 +236,9 @@ export async function createEvents(init: EventsInit): Promise<Events> {
     if (told) init.happenings.tell({ type: 'event', event })
   }
 
-  // ---- what is fired here ----
-
   const view = ({ cursor, bytes }: Kept): UserEvent => viewOf(cursor, open(EVENT, trust.demand().fleet, bytes))
+
+  // ---- what is fired here ----
 
   const assertCanFire = ({ name, payload }: NewEvent): void => {
     if (!eventName.safeParse(name).success)

@@ -4,6 +4,7 @@ import * as z from 'zod'
 import { check, FleetError, HTTP_STATUS, LIMITS, toFleetError } from '../../protocol/index.ts'
 import { assertNotFromAPage } from '../api/index.ts'
 import type { Reboots } from '../rollout/index.ts'
+import { timeLimit } from '../time-limit.ts'
 
 const MAX_BODY = 4 * 1024
 /** Shorter than any client waits: it is told what is the matter, and asks again. Milliseconds. */
@@ -60,7 +61,7 @@ export async function createFleetLock({ reboots, group, log }: FleetLockInit): P
 
   const serve = (path: string, ask: (holder: string, signal: AbortSignal) => Promise<void>): void => {
     app.post(path, async (request, reply) => {
-      await ask(holderOf(request.body), AbortSignal.timeout(PATIENCE))
+      await ask(holderOf(request.body), timeLimit(PATIENCE))
       return reply.code(200).send()
     })
   }

@@ -3,9 +3,7 @@ import {
   type ChunkRef,
   type Digest,
   FleetError,
-  indexBytes,
   indexPart,
-  type Manifest,
   type Millis,
   type NodeId,
   openManifest,
@@ -24,27 +22,14 @@ import {
   unpackTree,
 } from '../../rollout/index.ts'
 import type { Network } from '../network/index.ts'
-import { timeLimit } from '../time-limit.ts'
 import { download } from './download.ts'
+import { createLearning } from './learning.ts'
+import { createSharing } from './sharing.ts'
 import type { Throttle } from './throttle.ts'
 import { createTraffic, type PeerTraffic } from './traffic.ts'
 import { serve, type Upload } from './upload.ts'
-import {
-  type Description,
-  decodeDescription,
-  decodeQuestion,
-  encodeDescription,
-  encodeQuestion,
-  PART,
-  SERVICE,
-} from './wire.ts'
+import { decodeQuestion, encodeDescription, PART, SERVICE } from './wire.ts'
 
-/** How long a provider may take to say what an image is, at first: a part of an index is up to PART bytes, which takes a link of LIMITS.lowestRate 92 s. Milliseconds. */
-const DESCRIBE_TIMEOUT = 5_000
-/** And once all have been asked and none could in that time; in between it doubles each time. Milliseconds. */
-const LONGEST_DESCRIBE = 120_000
-/** How long to wait before asking again who has an image that nobody has offered yet. Milliseconds. */
-const SEEK_AGAIN = 500
 /** How long a part of an image is waited for while nothing of it comes. Milliseconds. */
 const PART_STALL = 30_000
 
@@ -132,19 +117,12 @@ export interface ImagesInit {
   readonly during: <T>(image: Digest, work: () => Promise<T>) => Promise<T>
 }
 
-interface Transfer {
-  readonly promise: Promise<StoredImage>
-  readonly abort: AbortController
-  readonly listeners: Set<(progress: FetchProgress) => void>
-  users: number
-}
-
 export function createImages(init: ImagesInit): Images {
   const { store, network, log } = init
   const traffic = createTraffic()
   const uploads = new Set<Upload>()
-  const transfers = new Map<string, Transfer>()
   const stopping = new AbortController()
+  const { share, settled } = createSharing<StoredImage, FetchProgress>(stopping.signal)
 
   network.serve(SERVICE.describe, async (_from, body) => {
     const { image: digest, part } = decodeQuestion(body)
@@ -187,52 +165,7 @@ export function createImages(init: ImagesInit): Images {
     for (const upload of uploads) if (upload.image === image.digest) upload.tell(index)
   }
 
-  /** Asks one provider what the image is, and believes nothing of the answer that does not verify. */
-  const describe = async (
-    peer: NodeId,
-    digest: Digest,
-    patience: number,
-    signal: AbortSignal,
-  ): Promise<StoredImage> => {
-    const ask = async (part: number): Promise<Description> =>
-      decodeDescription(
-        await network.request(peer, SERVICE.describe, encodeQuestion({ image: digest, part }), {
-          signal: timeLimit(patience, signal),
-        }),
-      )
-    const { manifest: manifestBytes, endorsement, part: first } = await ask(0)
-    const manifest: Manifest = openManifest(manifestBytes, digest)
-    assertTrusted(digest, endorsement, `${manifest.name}:${manifest.version}`)
-    const parts = [first]
-    for (let part = 1; part * PART < indexBytes(manifest); part++) parts.push((await ask(part)).part)
-    return admit(digest, { manifest: manifestBytes, index: Buffer.concat(parts), endorsement })
-  }
-
-  const find = async (digest: Digest, signal: AbortSignal): Promise<StoredImage> => {
-    let trouble = ''
-    for (let patience = DESCRIBE_TIMEOUT; ; ) {
-      let late = false
-      const known = store.image(digest)
-      if (known !== undefined && (known.endorsement !== undefined || init.vouched(digest))) return known
-      for (const peer of init.random.shuffle(init.providers(digest).filter(provider => provider !== network.self))) {
-        try {
-          return await describe(peer, digest, patience, signal)
-        } catch (error) {
-          const { code, message } = toFleetError(error)
-          late ||= code === 'timeout'
-          if (message !== trouble)
-            log.warn(
-              { peer, image: digest, reason: message },
-              `cannot learn what image ${digest.slice(0, 12)} is: ${message}`,
-            )
-          trouble = message
-        }
-        signal.throwIfAborted()
-      }
-      if (late) patience = Math.min(LONGEST_DESCRIBE, patience * 2)
-      await pause(SEEK_AGAIN, signal)
-    }
-  }
+  const learn = createLearning({ ...init, assertTrusted, admit })
 
   const swarmOf = (image: StoredImage) => ({
     image,
@@ -250,59 +183,28 @@ export function createImages(init: ImagesInit): Images {
 
   const transfer = async (
     digest: Digest,
-    listeners: Transfer['listeners'],
+    say: (progress: FetchProgress) => void,
     signal: AbortSignal,
   ): Promise<StoredImage> => {
-    const image = await find(digest, signal)
+    const image = await learn(digest, signal)
     const reused = held(store, image.index)
     const rate = rateMeter(init.now)
     const tell = (done: number, peers: number): void => {
       const speed = rate(done)
-      const progress: FetchProgress = {
+      say({
         done,
         total: image.manifest.size,
         reused,
         rate: speed,
         etaSeconds: speed > 0 ? Math.ceil((image.manifest.size - done) / speed) : null,
         peers,
-      }
-      for (const listener of listeners) listener(progress)
+      })
     }
     tell(reused, 0)
     await download({ ...swarmOf(image), progressed: ({ done, peers }) => tell(done, peers) }, signal)
     tell(image.manifest.size, 0)
     if (reused < image.manifest.size) init.onComplete?.(image, 'fetched')
     return image
-  }
-
-  /** One transfer for all who ask for the same. The last one to lose interest ends it. */
-  const share = (
-    what: string,
-    signal: AbortSignal,
-    onProgress: ((progress: FetchProgress) => void) | undefined,
-    begin: (listeners: Transfer['listeners'], signal: AbortSignal) => Promise<StoredImage>,
-  ): Promise<StoredImage> => {
-    let running = transfers.get(what)
-    if (running === undefined) {
-      const abort = new AbortController()
-      const listeners: Transfer['listeners'] = new Set()
-      const promise = begin(listeners, AbortSignal.any([abort.signal, stopping.signal])).finally(() => {
-        if (transfers.get(what)?.promise === promise) transfers.delete(what)
-      })
-      promise.catch(() => undefined) // each caller has its own copy of the outcome
-      running = { promise, abort, listeners, users: 0 }
-      transfers.set(what, running)
-    }
-    const mine = running
-    mine.users += 1
-    if (onProgress !== undefined) mine.listeners.add(onProgress)
-    return untilAborted(mine.promise, signal).finally(() => {
-      mine.users -= 1
-      if (onProgress !== undefined) mine.listeners.delete(onProgress)
-      if (mine.users > 0) return
-      mine.abort.abort()
-      if (transfers.get(what) === mine) transfers.delete(what)
-    })
   }
 
   /** Some chunks of an image that is known here. Gives up when none has come for a while. */
@@ -385,11 +287,9 @@ export function createImages(init: ImagesInit): Images {
       return found[0]!
     },
     fetch(digest, { signal, onProgress }) {
-      return share(digest, signal, onProgress, (listeners, ended) =>
-        init.during(digest, () => transfer(digest, listeners, ended)),
-      )
+      return share(digest, signal, onProgress, (say, ended) => init.during(digest, () => transfer(digest, say, ended)))
     },
-    learn: (digest, signal) => find(digest, AbortSignal.any([signal, stopping.signal])),
+    learn: (digest, signal) => learn(digest, AbortSignal.any([signal, stopping.signal])),
     fetchPart: (image, { from, to }, signal) =>
       fetchSome(image, `${from}-${to}`, index => index >= from && index < to, signal),
     mend,
@@ -441,7 +341,7 @@ export function createImages(init: ImagesInit): Images {
     async stop() {
       stopping.abort()
       for (const upload of uploads) upload.close()
-      await Promise.allSettled([...transfers.values()].map(running => running.promise))
+      await settled()
     },
   }
   return images
@@ -462,28 +362,4 @@ function rateMeter(now: () => Millis): (done: number) => number {
     const first = samples[0]!
     return at > first.at ? Math.round(((done - first.done) / (at - first.at)) * 1000) : 0
   }
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const aborted = (): void => reject(new FleetError('timeout', 'cancelled; what has arrived is kept'))
-    if (signal.aborted) return aborted()
-    signal.addEventListener('abort', aborted, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted))
-  })
-}
-
-function pause(time: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', aborted)
-      resolve()
-    }, time)
-    function aborted(): void {
-      clearTimeout(timer)
-      reject(new FleetError('timeout', 'cancelled'))
-    }
-    if (signal.aborted) aborted()
-    else signal.addEventListener('abort', aborted, { once: true })
-  })
 }

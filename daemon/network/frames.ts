@@ -38,12 +38,15 @@ export function frames(stream: Stream, maxFrame: number): Frames {
   const lost = (cause?: unknown) => outbox.fail(new Error('the stream was closed', { cause }))
   pipe(outbox.source, stream.sink).then(() => lost(), lost)
   onStreamEnd(stream, lost)
-  const received = counted(stream.source)
+  let receivedBytes = 0
+  const came = (bytes: number): void => {
+    receivedBytes += bytes
+  }
   return {
-    incoming: framesIn(received.pieces, maxFrame),
+    incoming: framesIn(stream.source, maxFrame, came),
     over: outbox.over,
     get receivedBytes() {
-      return received.bytes()
+      return receivedBytes
     },
     get queuedBytes() {
       return outbox.queuedBytes
@@ -60,24 +63,11 @@ export function frames(stream: Stream, maxFrame: number): Frames {
   }
 }
 
-/** The same pieces, and how many bytes of them have come. */
-function counted<Piece extends { readonly byteLength: number }>(
-  source: AsyncIterable<Piece>,
-): { readonly pieces: AsyncIterable<Piece>; bytes(): number } {
-  let bytes = 0
-  const pieces = async function* (): AsyncGenerator<Piece> {
-    for await (const piece of source) {
-      bytes += piece.byteLength
-      yield piece
-    }
-  }
-  return { pieces: pieces(), bytes: () => bytes }
-}
-
-/** The frames that these bytes are. Throws what their source throws, and `corrupt` on a malformed frame or one over the limit. */
+/** The frames that these bytes are; `came` is told how many came with each piece. Throws what their source throws, and `corrupt` on a malformed frame or one over the limit. */
 export function framesIn(
   bytes: AsyncIterable<Uint8Array | Uint8ArrayList>,
   maxFrame: number,
+  came: (bytes: number) => void = () => {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let pieces = 0
   return pipe(
@@ -85,6 +75,7 @@ export function framesIn(
     async function* (source) {
       for await (const piece of source) {
         if (++pieces > mostPieces(maxFrame)) throw new FleetError('corrupt', 'a frame comes in crumbs')
+        came(piece.byteLength)
         yield piece
       }
     },

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Digest, LIMITS, type Millis, type NodeId, type Plan, type Statement } from '../../protocol/index.ts'
-import { apply, isRefusal } from './apply.ts'
+import { apply } from './apply.ts'
 import { type Ballot, compareBallots, encodeValue, type Reply, type Request, ZERO } from './messages.ts'
+import { isRefusal } from './refusal.ts'
 import type { Action, LedgerValue } from './value.ts'
 
 /**

@@ -1,19 +1,14 @@
-import type { Digest, Millis, NodeId, Plan, RolloutPhase } from '../../protocol/index.ts'
+import type { Digest, Millis, NodeId, Plan } from '../../protocol/index.ts'
 import { clearBit, countBits, emptyBits, hasBit, setBit } from './bits.ts'
-import { overBudget, standingBudget } from './budget.ts'
+import { grant } from './grant.ts'
 import { remembered } from './history.ts'
-import { advance, hasFailed, nextStage, noWayBack, phaseOf, reach, stagesOf, wayBack } from './stages.ts'
-import type { Action, LedgerValue, Permit, Refusal } from './value.ts'
+import { isRefusal, refuse } from './refusal.ts'
+import { advance, hasFailed, isOver, limitReached, nextStage, noWayBack, phaseOf, stagesOf, wayBack } from './stages.ts'
+import type { Action, LedgerValue, Refusal } from './value.ts'
 
 /** Failed digests that a group remembers; the oldest is forgotten first. */
 const MAX_DENIED = 64
 const MAX_FENCED = 256
-
-export const isRefusal = (result: LedgerValue | Refusal): result is Refusal => 'refused' in result
-
-/** A phase that ends a generation: nothing is granted, and a new plan may start. */
-export const isOver = (phase: RolloutPhase): boolean =>
-  phase === 'idle' || phase === 'done' || phase === 'rolled-back' || phase === 'aborted'
 
 /** The first value of a group's ledger: no plan, no permits, and the voters that the policy names. */
 export function genesis(group: string, voters: readonly NodeId[]): LedgerValue {
@@ -42,8 +37,6 @@ export function genesis(group: string, voters: readonly NodeId[]): LedgerValue {
     progressAt: 0 as Millis,
   }
 }
-
-const refuse = (refused: Refusal['refused'], reason: string): Refusal => ({ refused, reason })
 
 /**
  * The one reducer: what every action makes of a ledger. Pure and total. Proposers run it to make the next value, and every
@@ -152,87 +145,6 @@ function start(value: LedgerValue, { plan, now }: Extract<Action, { type: 'start
   return advance(begun, body)
 }
 
-/** Who gives back a permit decides nothing about who gets the next: each grant is judged by itself. */
-function grant(
-  value: LedgerValue,
-  action: Extract<Action, { type: 'grant' }>,
-  plan: Plan | undefined,
-): LedgerValue | Refusal {
-  const { node, zone, now } = action
-  const held = value.permits.find(permit => permit.node === node)
-  if (held !== undefined) {
-    const same = action.reboot === undefined ? held.kind !== 'reboot' : held.holder === action.reboot
-    return same
-      ? refuse('unchanged', 'it holds a permit already')
-      : refuse('turn', `the host holds permit ${held.token} for something else (${held.kind}) until that is over`)
-  }
-  if (value.fenced.includes(node))
-    return refuse('fenced', 'this node was written off; it has to join again as a new one')
-  if (action.reboot !== undefined) return grantReboot(value, action, action.reboot, plan)
-  if (plan === undefined) return refuse('phase', 'the ledger has no plan')
-  const index = plan.roster.indexOf(node)
-  if (index < 0) return refuse('not-in-roster', `plan ${plan.generation} does not name this node`)
-  const kind = action.renew === true ? renewal(value) : turn(value, plan, index)
-  if (typeof kind !== 'string') return kind
-  if (kind === 'replace' && hasFailed(value, plan)) return refuse('denied', limitReached(plan))
-  if (kind === 'replace' && now > plan.notAfter)
-    return refuse('expired', `plan ${plan.generation} expired on ${new Date(plan.notAfter).toISOString()}`)
-  const over = overBudget(value, plan, action, kind === 'renew' ? standingBudget(plan) : plan.maxUnavailable)
-  return over ?? granted(value, { node, zone, kind, since: now })
-}
-
-/** A host that restarts under a rollout would look like one that the new image made ill, so it waits until that is over. */
-function grantReboot(
-  value: LedgerValue,
-  action: Extract<Action, { type: 'grant' }>,
-  holder: string,
-  plan: Plan | undefined,
-): LedgerValue | Refusal {
-  if (!isOver(value.phase))
-    return refuse('phase', `generation ${value.generation} is ${value.phase}: a reboot waits until it is over`)
-  const over = overBudget(value, plan, action, standingBudget(plan))
-  return over ?? granted(value, { node: action.node, zone: action.zone, kind: 'reboot', since: action.now, holder })
-}
-
-const granted = (value: LedgerValue, permit: Omit<Permit, 'token' | 'generation'>): LedgerValue => ({
-  ...value,
-  nextToken: value.nextToken + 1,
-  permits: [...value.permits, { token: value.nextToken, generation: value.generation, ...permit }],
-  progressAt: permit.since,
-})
-
-/** A marked node is renewed between generations; within one it is replaced in its turn. */
-function renewal(value: LedgerValue): 'renew' | Refusal {
-  return value.phase === 'done' || value.phase === 'rolled-back'
-    ? 'renew'
-    : refuse('phase', `generation ${value.generation} is ${value.phase}`)
-}
-
-/** What this roster member may do in this phase, or why nothing. */
-function turn(value: LedgerValue, plan: Plan, index: number): Permit['kind'] | Refusal {
-  switch (value.phase) {
-    case 'canary':
-    case 'rolling':
-      if (hasBit(value.ok, index)) return refuse('unchanged', 'it has done its part of this generation')
-      if (hasBit(value.failed, index)) return refuse('turn', 'it failed in this generation')
-      if (index < reach(value, plan)) return 'replace'
-      return refuse(
-        'turn',
-        value.phase === 'canary'
-          ? 'the canaries go first'
-          : `wave ${value.wave + 1} of ${stagesOf(plan).length} is under way, and this node is of a later one`,
-      )
-    case 'soaking':
-      return refuse('turn', value.reason)
-    case 'reversing':
-      return hasBit(value.ok, index) ? 'revert' : refuse('unchanged', 'it has nothing to undo')
-    case 'paused':
-      return refuse('phase', `the rollout is paused: ${value.reason}`)
-    default:
-      return refuse('phase', `generation ${value.generation} is ${value.phase}`)
-  }
-}
-
 function release(
   value: LedgerValue,
   action: Extract<Action, { type: 'release' }>,
@@ -289,9 +201,6 @@ function fail(value: LedgerValue, plan: Plan, index: number, reason: string): Le
 /** The phase that a rollout is in, or was in when it was paused. */
 const underWay = (value: LedgerValue): LedgerValue['phase'] =>
   value.phase === 'paused' && value.resumeTo !== null ? value.resumeTo : value.phase
-
-const limitReached = (plan: Plan): string =>
-  `generation ${plan.generation} has reached its failure limit with ${plan.version}, and ${noWayBack(plan)}: abort it and start another`
 
 const isForward = (phase: LedgerValue['phase']): boolean =>
   phase === 'canary' || phase === 'rolling' || phase === 'soaking'
@@ -432,27 +341,3 @@ export function successor(closed: LedgerValue): LedgerValue {
 
 const deny = (denied: readonly Digest[], image: Digest): readonly Digest[] =>
   [...denied.filter(digest => digest !== image), image].slice(-MAX_DENIED)
-
-/** What holds of every value, as sentences about what does not. For tests and for a voter's own distrust. */
-export function invariants(value: LedgerValue): string[] {
-  const broken: string[] = []
-  if (value.permits.some(permit => permit.token >= value.nextToken))
-    broken.push('a permit has a token that was not granted yet')
-  if (new Set(value.permits.map(permit => permit.token)).size !== value.permits.length)
-    broken.push('a token is held twice')
-  if (new Set(value.permits.map(permit => permit.node)).size !== value.permits.length)
-    broken.push('a node holds two permits')
-  if (value.permits.some(permit => value.fenced.includes(permit.node)))
-    broken.push('a node that was written off holds a permit')
-  if ((value.phase === 'paused') !== (value.resumeTo !== null))
-    broken.push('only a paused rollout knows where to resume to')
-  if (
-    value.phase === 'rolled-back' &&
-    value.permits.length > 0 &&
-    value.permits.every(
-      permit => permit.generation === value.generation && permit.kind !== 'renew' && permit.kind !== 'reboot',
-    )
-  )
-    broken.push('a generation that is rolled back has permits out')
-  return broken
-}

@@ -1,9 +1,10 @@
 export { type VoterContext, type VoterState, vote } from './acceptor.ts'
-export { apply, genesis, invariants, isOver, isRefusal, successor } from './apply.ts'
+export { apply, genesis, successor } from './apply.ts'
 export { countBits, hasBit } from './bits.ts'
 export { crowdedZones } from './budget.ts'
 export { createLedgerClient, type LedgerClient } from './client.ts'
 export { endOf } from './history.ts'
+export { invariants } from './invariants.ts'
 export {
   type Ballot,
   compareBallots,
@@ -23,7 +24,8 @@ export {
   type ProposerInput,
   type ProposerOutcome,
 } from './proposer.ts'
-export { beginOf, countSettled, hasFailed, stagesOf } from './stages.ts'
+export { isRefusal } from './refusal.ts'
+export { beginOf, countSettled, hasFailed, isOver, stagesOf } from './stages.ts'
 export { stalled } from './stall.ts'
 export type {
   Action,

@@ -7,8 +7,9 @@ import {
   type Random,
   type Statement,
 } from '../../protocol/index.ts'
-import { apply, isRefusal, successor } from './apply.ts'
+import { apply, successor } from './apply.ts'
 import { type Ballot, compareBallots, type Reply, type Request } from './messages.ts'
+import { isRefusal } from './refusal.ts'
 import type { Action, LedgerValue, Refusal } from './value.ts'
 
 /** What a proposer knows of an epoch: its first value names its voters. */

@@ -1,4 +1,4 @@
-import { type Millis, millis, type Plan } from '../../protocol/index.ts'
+import { type Millis, millis, type Plan, type RolloutPhase } from '../../protocol/index.ts'
 import { countBits, hasBit } from './bits.ts'
 import type { LedgerValue } from './value.ts'
 
@@ -109,3 +109,10 @@ function backward(value: LedgerValue, plan: Plan): LedgerValue {
   const targets = plan.previous === null ? others : { ...others, [plan.layer]: plan.previous }
   return { ...value, phase: 'rolled-back', targets }
 }
+
+/** A phase that ends a generation: nothing is granted, and a new plan may start. */
+export const isOver = (phase: RolloutPhase): boolean =>
+  phase === 'idle' || phase === 'done' || phase === 'rolled-back' || phase === 'aborted'
+
+export const limitReached = (plan: Plan): string =>
+  `generation ${plan.generation} has reached its failure limit with ${plan.version}, and ${noWayBack(plan)}: abort it and start another`

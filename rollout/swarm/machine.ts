@@ -1,4 +1,5 @@
-import { type ChunkRef, type Millis, millis, type NodeId, type Random, sha256 } from '../../protocol/index.ts'
+import { type ChunkRef, type Millis, millis, type NodeId, type Random } from '../../protocol/index.ts'
+import { createOwners } from './owners.ts'
 
 /** The most that one peer is asked for at a time: several times the bandwidth-delay product of a fast LAN, and still little to ask anew when it stalls. Bytes. */
 const WINDOW = 2 * 1024 * 1024
@@ -167,54 +168,20 @@ export function createSwarm(init: {
     if (set.size === 0) asked.delete(index)
   }
 
-  /** Who of a group of downloaders brings a chunk in, by rendezvous hash; found out once for each group. */
-  const ownersIn = (inGroup: (peer: Peer) => boolean) => {
-    const owners = new Map<number, NodeId>()
-    let group: readonly NodeId[] = [self]
-    return {
-      regroup(): void {
-        const now = [
-          self,
-          ...[...peers].filter(([, peer]) => !complete(peer) && inGroup(peer)).map(([id]) => id),
-        ].sort()
-        if (now.length === group.length && now.every((id, at) => id === group[at])) return
-        group = now
-        owners.clear()
-      },
-      isOther(index: number): boolean {
-        let owner = owners.get(index)
-        if (owner === undefined) {
-          // Chunk and node are hashed already: mixing a few bytes of both is all that is needed.
-          const key = Number.parseInt(chunks[index]!.digest.slice(0, 8), 16)
-          let best = -1
-          for (const id of group) {
-            const weight =
-              (Math.imul(key ^ weightOf(id), 0x9e3779b1) ^ (Math.imul(key ^ weightOf(id), 0x85ebca6b) >>> 13)) >>> 0
-            if (weight > best) {
-              best = weight
-              owner = id
-            }
-          }
-          owners.set(index, owner!)
-        }
-        return owner !== self
-      },
-      forget: (index: number): void => void owners.delete(index),
-    }
-  }
+  const downloaders = (inGroup: (peer: Peer) => boolean) => (): readonly NodeId[] =>
+    [...peers].filter(([, peer]) => !complete(peer) && inGroup(peer)).map(([id]) => id)
   /** Whether another downloader brings a chunk in from a complete peer. */
-  const owners = ownersIn(() => true)
+  const owners = createOwners(
+    self,
+    chunks,
+    downloaders(() => true),
+  )
   /** Whether another one of this zone brings it in over the border. */
-  const gateways = ownersIn(peer => peer.near)
-  const weights = new Map<NodeId, number>()
-  const weightOf = (id: NodeId): number => {
-    let weight = weights.get(id)
-    if (weight === undefined) {
-      weight = Number.parseInt(sha256(Buffer.from(id)).slice(0, 8), 16)
-      weights.set(id, weight)
-    }
-    return weight
-  }
+  const gateways = createOwners(
+    self,
+    chunks,
+    downloaders(peer => peer.near),
+  )
 
   /** Whether a chunk has no business to cross the border to this node. */
   const isOfZone = (index: number): boolean => near[index]! > 0 || gateways.isOther(index)

@@ -1,10 +1,6 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { timeLimit } from '../../daemon/time-limit.ts'
-
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
+import { amongCollections } from '../support/collect.ts'
 
 /** Waits for the end of a signal that nobody but the listener knows of. */
 const ended = (signal: AbortSignal): Promise<string> =>
@@ -19,9 +15,7 @@ test('a time limit holds though garbage is collected before, alone, with another
     ended(timeLimit(300, stopping.signal)),
     ended(AbortSignal.any([timeLimit(300, stopping.signal), further.signal])),
   ]
-  const kept = setInterval(collect, 20)
-  expect(await Promise.all(all)).toEqual(['TimeoutError', 'TimeoutError', 'TimeoutError'])
-  clearInterval(kept)
+  expect(await amongCollections(Promise.all(all))).toEqual(['TimeoutError', 'TimeoutError', 'TimeoutError'])
 })
 
 test('another signal ends it first', () => {

@@ -84,15 +84,12 @@ export function socketFrames(socket: TLSSocket, maxFrame: number, onBytes: () =>
     for (const { failed } of waiting.splice(0)) failed(new Error('the connection was closed'))
   })
   let receivedBytes = 0
-  const pieces = async function* (): AsyncGenerator<Uint8Array> {
-    for await (const piece of socket as AsyncIterable<Buffer>) {
-      receivedBytes += piece.byteLength
-      onBytes()
-      yield piece
-    }
+  const came = (bytes: number): void => {
+    receivedBytes += bytes
+    onBytes()
   }
   return {
-    incoming: framesIn(pieces(), maxFrame),
+    incoming: framesIn(socket as AsyncIterable<Buffer>, maxFrame, came),
     over,
     get receivedBytes() {
       return receivedBytes

@@ -8,7 +8,8 @@ import pino from 'pino'
 import { Registry } from 'prom-client'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Api, createApi } from '../../../daemon/api/index.ts'
-import { FleetError, ROUTES } from '../../../protocol/index.ts'
+import { FleetError, HTTP_STATUS, ROUTES } from '../../../protocol/index.ts'
+import { amongCollections } from '../../support/collect.ts'
 import { eventually } from '../../support/wait.ts'
 import { ask, post } from './ask.ts'
 import { type Fake, fakeService } from './fake-service.ts'
@@ -29,6 +30,18 @@ afterEach(async () => {
 })
 
 const socket = (): string => `unix:${join(dir, 'api.sock')}`
+
+test('whoever says how long it waits is told before that what is lacking, though garbage is collected meanwhile', async () => {
+  fake.service.ledger = (_group, signal) =>
+    new Promise((_, fail) =>
+      signal.addEventListener('abort', () => fail(new FleetError('no-quorum', 'too few voters answer')), {
+        once: true,
+      }),
+    )
+  const address = await api.listen(socket())
+  const asked = ask(address, '/v1/ledger/web', { headers: { prefer: 'wait=1' } })
+  expect((await amongCollections(asked)).status).toBe(HTTP_STATUS['no-quorum'])
+})
 
 test('the socket is for its owner alone', async () => {
   const address = await api.listen(socket())

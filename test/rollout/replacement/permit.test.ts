@@ -42,15 +42,19 @@ const INTENT: Extract<Intent, { act: 'replace' }> = {
 
 const WELL: ReplacementInput = { type: 'health', health: 'passing', reason: '' }
 
-/** A node that was killed when it had drained under its permit: what it does at the moment of its re-read, and for each of `then`. */
-function rereads(value: LedgerValue, ...then: ReplacementInput[]): ReplacementEffect[] {
-  const machine = createReplacement({
+/** A daemon that was killed under its permit, while its host runs this version. */
+const restarted = (version = 'v1') =>
+  createReplacement({
     node: NODES[0]!,
     layer: 'app',
-    current: image('v1'),
+    current: image(version),
     intent: INTENT,
     random: seededRandom(1),
   })
+
+/** A node that was killed when it had drained under its permit: what it does at the moment of its re-read, and for each of `then`. */
+function rereads(value: LedgerValue, ...then: ReplacementInput[]): ReplacementEffect[] {
+  const machine = restarted()
   const steps: ReplacementInput[] = [
     { type: 'ledger', value: granted, plan: p },
     { type: 'reread', asked: NOW, value: granted },
@@ -68,13 +72,7 @@ test('a node that still holds its permit goes down, also while the rollout is pa
 })
 
 test('an answer to what it asked before it was drained lets no node go down, however it comes in late', () => {
-  const machine = createReplacement({
-    node: NODES[0]!,
-    layer: 'app',
-    current: image('v1'),
-    intent: INTENT,
-    random: seededRandom(1),
-  })
+  const machine = restarted()
   machine.step(NOW, { type: 'ledger', value: granted, plan: p })
   machine.step(NOW, { type: 'reread', asked: NOW, value: granted })
   const later = millis(NOW + 12_000)
@@ -122,13 +120,7 @@ test('what was drained is back in service and well before its permit goes back',
 })
 
 test('a node that verifies its image when another plan begins is judged by its own, and gives its permit back', () => {
-  const machine = createReplacement({
-    node: NODES[0]!,
-    layer: 'app',
-    current: image('v2'),
-    intent: { ...INTENT },
-    random: seededRandom(1),
-  })
+  const machine = restarted('v2')
   const followed = act(act(granted, order('abort')), { type: 'start', plan: next, now: NOW })
   const later = millis(NOW + INTENT.minHealthy)
   const said = [
