@@ -60,7 +60,8 @@ describe.skipIf(skipped('limits.long.ts'))('an image on its way between three ho
       `limit ${limit} bytes a second, the fastest second ${Math.round(rate)}, ${Math.round(idle)} idle: ${share}`,
     )
     expect(rate).toBeGreaterThan(limit * 0.3) // it was what held it up
-    expect(rate - idle).toBeLessThanOrEqual(limit * 1.1)
+    // Headers that nobody counted would be 2 to 7 % more, where a tenth is allowed.
+    expect(rate - idle).toBeLessThanOrEqual(limit * 1.02)
   }
   const isFetched = async (at: number, image: string): Promise<void> => {
     const { code, stderr } = await fetchImage(site.daemons[at]!, image)
