@@ -1,6 +1,6 @@
 import type { Health, Millis } from '../../protocol/index.ts'
 import { hasBit } from '../ledger/bits.ts'
-import { judge, recover } from './proof.ts'
+import { judge, recover, staysHealthy } from './proof.ts'
 import { type Self, say } from './state.ts'
 
 // What the layer's health means for where it stands.
@@ -8,7 +8,10 @@ import { type Self, say } from './state.ts'
 export function takeHealth(m: Self, now: Millis, state: Health, reason: string): void {
   m.health = { state, reason }
   if (m.stage.at === 'verifying') {
-    if (state === 'passing' && m.stage.healthySince === null) m.stage = { ...m.stage, healthySince: now }
+    if (state === 'passing' && m.stage.healthySince === null) {
+      m.stage = { ...m.stage, healthySince: now }
+      say(m, 'verifying', staysHealthy(now, m.stage.intent))
+    }
     if (state !== 'passing') {
       if (m.stage.healthySince !== null) m.stage = { ...m.stage, healthySince: null, confirm: 'not-yet' }
       say(m, 'verifying', reason)

@@ -7,16 +7,19 @@ import type { ReplaceIntent } from './types.ts'
 
 export function verify(m: Self, now: Millis, intent: ReplaceIntent): void {
   m.failures = 0
-  m.stage = {
-    at: 'verifying',
-    intent,
-    flippedAt: now,
-    healthySince: m.health.state === 'passing' ? now : null,
-    confirm: 'not-yet',
-  }
-  say(m, 'verifying', `waiting for the new image to be healthy: ${m.health.reason}`)
+  const healthy = m.health.state === 'passing'
+  m.stage = { at: 'verifying', intent, flippedAt: now, healthySince: healthy ? now : null, confirm: 'not-yet' }
+  say(
+    m,
+    'verifying',
+    healthy ? staysHealthy(now, intent) : `waiting for the new image to be healthy: ${m.health.reason}`,
+  )
   judge(m, now)
 }
+
+/** Healthy from `now` on, and for how long that has to last, in a sentence. */
+export const staysHealthy = (now: Millis, { minHealthy }: ReplaceIntent): string =>
+  `healthy; it has to stay so until ${new Date(now + minHealthy).toISOString()}`
 
 /** Verifying: has it been healthy for long enough, or is its time over? */
 export function judge(m: Self, now: Millis): void {

@@ -72,25 +72,6 @@ test('--dry-run says what a plan would touch, for how long and what is unwise ab
   expect((await shop.status()).generation).toBe(3)
 }, 60_000)
 
-test('what was done can be read, and gone back to by its number', async () => {
-  const history = await shop.first.json<RolloutHistory>('rollout', 'history', ...GROUP)
-  expect(history.generations.map(({ generation, phase, image }) => `${generation} ${phase} ${image.version}`)).toEqual([
-    '3 done shop:v1',
-    '2 done shop:v2',
-    '1 done shop:v1',
-  ])
-  const unknown = await shop.first.ctl('rollout', 'undo', '--to', '9', ...GROUP)
-  expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('no generation 9') })
-  expect((await shop.first.ctl('rollout', 'undo', '--to', '2', '--detach', ...GROUP)).code).toBe(0)
-  expect(await shop.status()).toMatchObject({
-    generation: 4,
-    image: { version: 'shop:v2' },
-    reason: 'back to generation 2',
-  })
-  await shop.verb('abort', '--reason', 'never mind')
-  expect(await shop.status()).toMatchObject({ phase: 'aborted', reason: 'never mind' })
-}, 60_000)
-
 test('a member that was down before the plan was made counts against its budget until it is back', async () => {
   const [, , , last] = shop.daemons
   last!.kill('SIGKILL')
@@ -115,4 +96,24 @@ test('a member that was down before the plan was made counts against its budget 
       .map(({ name }) => name)
       .sort(),
   ).toEqual(['n0', 'n1', 'n2'])
+}, 60_000)
+
+test('what was done can be read, and gone back to by its number', async () => {
+  const history = await shop.first.json<RolloutHistory>('rollout', 'history', ...GROUP)
+  expect(history.generations.map(({ generation, phase, image }) => `${generation} ${phase} ${image.version}`)).toEqual([
+    '4 done shop:v3',
+    '3 done shop:v1',
+    '2 done shop:v2',
+    '1 done shop:v1',
+  ])
+  const unknown = await shop.first.ctl('rollout', 'undo', '--to', '9', ...GROUP)
+  expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('no generation 9') })
+  expect((await shop.first.ctl('rollout', 'undo', '--to', '2', '--detach', ...GROUP)).code).toBe(0)
+  expect(await shop.status()).toMatchObject({
+    generation: 5,
+    image: { version: 'shop:v2' },
+    reason: 'back to generation 2',
+  })
+  await shop.verb('abort', '--reason', 'never mind')
+  expect(await shop.status()).toMatchObject({ phase: 'aborted', reason: 'never mind' })
 }, 60_000)

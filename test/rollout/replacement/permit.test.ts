@@ -135,3 +135,17 @@ test('a node that verifies its image when another plan begins is judged by its o
     intent: { act: 'release', token: 1, outcome: 'ok', reason: 'healthy and confirmed' },
   })
 })
+
+test('while a healthy image has to stay so, the node says until when, and not what it waited for before', () => {
+  const machine = restarted('v2')
+  const waits = (input: ReplacementInput): string => {
+    machine.step(NOW, input)
+    return machine.view().waitingFor
+  }
+  waits({ type: 'ledger', value: granted, plan: p })
+  expect(waits({ type: 'reread', asked: NOW, value: granted })).toMatch(/waiting for the new image to be healthy/)
+  const until = new Date(NOW + INTENT.minHealthy).toISOString()
+  expect(waits(WELL)).toBe(`healthy; it has to stay so until ${until}`)
+  expect(waits({ type: 'health', health: 'failing', reason: 'http 500' })).toBe('http 500')
+  expect(waits(WELL)).toBe(`healthy; it has to stay so until ${until}`)
+})
