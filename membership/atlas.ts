@@ -2,6 +2,7 @@ import type { NodeId } from '../protocol/index.ts'
 import { sha256 } from '../protocol/index.ts'
 import { BUCKETS } from './frames.ts'
 import { type Place, placeOf, RINGS } from './rings.ts'
+import { sized } from './slots.ts'
 
 /** What is true of a node whoever looks: a small number to file it under, its places on the rings, its bucket. */
 export interface Seat extends Place {
@@ -38,9 +39,15 @@ export function createAtlas({ shared = false } = {}): Atlas {
   const rings: Seat[][] = Array.from({ length: RINGS }, () => [])
   const buckets: Set<Seat>[] = Array.from({ length: BUCKETS }, () => new Set())
   const made = new WeakMap<object, Map<object, object>>()
+  /** Where each seat was last found, by slot and ring: asked for again and again, and it only moves when somebody sits down before it. */
+  let found = new Int32Array(0)
 
-  const find = (ring: number, { at, node }: Place): number => {
+  const find = (ring: number, place: Place): number => {
     const order = rings[ring]!
+    const { at, node } = place
+    const seat = byNode.get(node)
+    const before = seat === undefined ? 0 : found[RINGS * seat.slot + ring]!
+    if (seat !== undefined && order[before] === seat) return before
     const position = at[ring]!
     let low = 0
     let high = order.length
@@ -52,12 +59,14 @@ export function createAtlas({ shared = false } = {}): Atlas {
       if (theirs < position || (theirs === position && other.node < node)) low = middle + 1
       else high = middle
     }
+    if (seat !== undefined) found[RINGS * seat.slot + ring] = low
     return low
   }
   const sit = (node: NodeId): Seat => {
     const seat: Seat = { ...placeOf(node), slot: free.pop() ?? seats.length, bucket: bucketOf(node) }
     byNode.set(node, seat)
     seats[seat.slot] = seat
+    found = sized(found, RINGS * (seat.slot + 1) - 1)
     holders[seat.slot] = 0
     buckets[seat.bucket]!.add(seat)
     for (let ring = 0; ring < RINGS; ring++) rings[ring]!.splice(find(ring, seat), 0, seat)

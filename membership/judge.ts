@@ -16,6 +16,8 @@ const LOOK_AGAIN = 1_000
 const WITNESSES = 3
 /** Deadlines this close are settled in one go. Milliseconds. */
 const GRAIN = 20
+/** Not more often than this are all deadlines worked out anew, which depend on who else is in doubt and how well this node is: a tenth of a fleet may end at once. Milliseconds. */
+const AFRESH = 100
 
 /** Decides when a suspect counts as failed, from the suspicions that this node holds: each member does so by itself, and nobody says it of another. */
 export interface Judge {
@@ -39,14 +41,19 @@ export function createJudge(
   awareness: Awareness,
   isDoubted: (node: NodeId) => boolean,
 ): Judge {
-  /** By slot. */
-  const doubted = new Map<number, Member>()
+  /** By slot, with when each is to be looked at again. */
+  const doubted = new Map<number, { readonly member: Member; lookAt: number }>()
   let settleAt = Number.POSITIVE_INFINITY
+  let afreshAt = 0
 
   /** How many of a member's observers have to say that its host is unreachable: as many as can speak, WITNESSES at most. */
   const witnesses = (member: Member): number => {
-    const able = overlay.observersOf(member.id).filter(observer => !isDoubted(observer))
-    return Math.max(1, Math.min(WITNESSES, able.length))
+    let able = 0
+    for (const observer of overlay.observersOf(member.id)) {
+      if (!isDoubted(observer)) able += 1
+      if (able === WITNESSES) break
+    }
+    return Math.max(1, able)
   }
   const deadline = (member: Member): number => {
     // A node that is unwell itself gives others the more time (Lifeguard §IV-A).
@@ -75,10 +82,13 @@ export function createJudge(
     const agreed = unreachable[witnesses(member) - 1] ?? Number.POSITIVE_INFINITY
     return Math.min(alone, Math.max(agreed, unreachable[0]! + Math.min(profile.unreachableGrace, timeout) * stretch))
   }
-  const schedule = (now: Millis, member: Member): void => {
+  const schedule = (now: Millis, each: { readonly member: Member; lookAt: number }): void => {
+    const { member } = each
     member.failsAt = deadline(member)
-    const again = [...member.doubts.values()].some(doubt => !doubt.assigned) ? now + LOOK_AGAIN : member.failsAt
-    settleAt = Math.min(settleAt, member.failsAt, again)
+    each.lookAt = member.failsAt
+    for (const { assigned } of member.doubts.values())
+      if (!assigned) each.lookAt = Math.min(member.failsAt, now + LOOK_AGAIN)
+    settleAt = Math.min(settleAt, each.lookAt)
   }
   const assign = (member: Member): boolean => {
     let changed = false
@@ -111,8 +121,9 @@ export function createJudge(
         doubted.delete(member.slot)
         return
       }
-      doubted.set(member.slot, member)
-      schedule(now, member)
+      const each = doubted.get(member.slot) ?? { member, lookAt: 0 }
+      doubted.set(member.slot, each)
+      schedule(now, each)
     },
     dismiss(member) {
       doubted.delete(member.slot)
@@ -121,10 +132,17 @@ export function createJudge(
     settle(now) {
       if (now < settleAt) return []
       const failed: Member[] = []
+      const afresh = now >= afreshAt
+      if (afresh) afreshAt = now + AFRESH
       settleAt = Number.POSITIVE_INFINITY
-      for (const member of doubted.values()) {
+      for (const each of doubted.values()) {
+        const { member } = each
+        if (!afresh && each.lookAt > now + GRAIN) {
+          settleAt = Math.min(settleAt, each.lookAt)
+          continue
+        }
         assign(member)
-        schedule(now, member)
+        schedule(now, each)
         if (member.failsAt > now + GRAIN) continue
         doubted.delete(member.slot)
         failed.push(member)
@@ -135,12 +153,12 @@ export function createJudge(
     suspected: member => [...member.doubts.values()].some(doubt => doubt.assigned),
     postpone(now, by) {
       settleAt = Number.POSITIVE_INFINITY
-      for (const member of doubted.values()) {
-        for (const doubt of member.doubts.values()) {
+      for (const each of doubted.values()) {
+        for (const doubt of each.member.doubts.values()) {
           doubt.at = millis(Math.min(now, doubt.at + by))
           doubt.evidentAt = millis(Math.min(now, doubt.evidentAt + by))
         }
-        schedule(now, member)
+        schedule(now, each)
       }
     },
     nextAt: () => settleAt,
