@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Daemon, type Sandbox, sandbox } from '../support/daemons.ts'
+import { fetchFrom } from '../support/http.ts'
 import { eventually } from '../support/wait.ts'
 
 const COUNT = 20
@@ -13,8 +14,11 @@ beforeAll(async () => {
 }, 180_000)
 afterAll(() => box?.close())
 
-const statuses = async (daemon: Daemon): Promise<Map<string, string>> => {
-  const { members } = await daemon.json<{ members: { name: string; status: string }[] }>('members')
+// Asked without fleetctl: twenty of its processes for every look take the processors from the twenty daemons that are looked at.
+const statuses = async ({ socket }: Daemon): Promise<Map<string, string>> => {
+  const { status, body } = await fetchFrom(socket, '/v1/members')
+  expect(status).toBe(200)
+  const { members } = JSON.parse(body) as { members: { name: string; status: string }[] }
   return new Map(members.map(member => [member.name, member.status]))
 }
 
@@ -42,7 +46,6 @@ test('a daemon that is stopped for three seconds and continued is failed at nobo
     for (const daemon of daemons) if ((await statuses(daemon)).get(sleeper.name) !== 'alive') return false
     return true
   })
-  for (const daemon of daemons) expect((await statuses(daemon)).get(sleeper.name)).toBe('alive')
 }, 60_000)
 
 test('a daemon killed with -9 is failed at all others, and alive again after its restart', async () => {
