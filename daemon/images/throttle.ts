@@ -46,7 +46,10 @@ export function createThrottle(init: ThrottleInit): Throttle {
   const isMetered = (peer: NodeId): boolean => init.zoneOf(peer) !== init.zone()
   const isLimited = (peer: NodeId): boolean => {
     const { total, zones, budget } = init.limits()
-    return total !== undefined || zones[init.zoneOf(peer)] !== undefined || (budget !== undefined && isMetered(peer))
+    if (total !== undefined) return true
+    // Asked for each chunk: which zone a peer is in is only found out where that matters.
+    for (const _ in zones) if (zones[init.zoneOf(peer)] !== undefined) return true
+    return budget !== undefined && isMetered(peer)
   }
   const share = (): void => {
     const limits = init.limits()

@@ -7,7 +7,7 @@ import { FleetError } from '../../protocol/index.ts'
 import { onStreamEnd } from './muxer.ts'
 
 /** Frames of one stream that are read before everybody else gets a turn: some milliseconds of work. */
-const FRAMES_A_TURN = 64
+export const FRAMES_A_TURN = 64
 
 /**
  * Pieces that one frame may come in: pieces of 64 bytes, and some. Each is kept as it came until the frame is whole, at some

@@ -202,6 +202,8 @@ export function createSwarm(init: {
       if (availability[index]! < rarest) {
         rarest = availability[index]!
         best = index
+        // Nobody else has it: nothing is rarer.
+        if (rarest === 1) break
       }
     }
     return best

@@ -12,7 +12,7 @@ import type { Channel, RequestHandler } from '../network.ts'
 import { isRelayed } from '../relay/index.ts'
 import type { Session } from '../sessions.ts'
 import { BULK_SERVICE, decodeOffer, encodeOffer, OFFER_LIFETIME, type Offer, SIZES } from './offer.ts'
-import { bulkConnect, bulkServer, socketFrames } from './tls.ts'
+import { bulkConnect, bulkServer, type End, socketFrames } from './tls.ts'
 
 /** Offers that one peer may hold open, which is also how many of its connections may be on their way. */
 const MAX_OFFERS = 32
@@ -94,14 +94,14 @@ export function createBulk(init: BulkInit): Bulk {
       if (sockets.size === 0) open.delete(session)
     })
   }
-  const framesOf = (session: Session, socket: TLSSocket) =>
-    socketFrames(socket, LIMITS.channelFrame, () => heard(session.peer))
+  const framesOf = (session: Session, end: End) => socketFrames(end, LIMITS.channelFrame, () => heard(session.peer))
 
-  const accept = (socket: TLSSocket): void => {
+  const accept = (end: End): void => {
+    const { socket } = end
     const session = taken.get(socket)?.session
     if (session === undefined || session.closed.aborted) return void socket.destroy()
     keep(session, socket)
-    takeChannel(session.peer, framesOf(session, socket), handlers).catch(error => {
+    takeChannel(session.peer, framesOf(session, end), handlers).catch(error => {
       log.debug({ peer: session.peer, reason: String(error) }, 'a bulk connection was not taken')
       socket.destroy()
     })
@@ -123,7 +123,7 @@ export function createBulk(init: BulkInit): Bulk {
     return [...all.filter(each => each.host === host), ...all.filter(each => each.host !== host)].slice(0, MAX_TRIED)
   }
 
-  const connectTo = async (session: Session, signal: AbortSignal): Promise<TLSSocket> => {
+  const connectTo = async (session: Session, signal: AbortSignal): Promise<End> => {
     const offer = decodeOffer(await init.ask(session, BULK_SERVICE, signal))
     const failures: unknown[] = []
     const endpoints = await candidates(session, offer)
@@ -149,10 +149,11 @@ export function createBulk(init: BulkInit): Bulk {
       if (isRelayed(session.connection) || (unreached.get(session.peer) ?? 0) > performance.now()) return undefined
       let socket: TLSSocket | undefined
       try {
-        socket = await connectTo(session, timeLimit(2 * CONNECT_TIMEOUT, signal))
+        const end = await connectTo(session, timeLimit(2 * CONNECT_TIMEOUT, signal))
+        socket = end.socket
         if (session.closed.aborted) throw new Error('the connection that it was agreed on over is gone')
         keep(session, socket)
-        return await beginChannel(session.peer, framesOf(session, socket), service)
+        return await beginChannel(session.peer, framesOf(session, end), service)
       } catch (error) {
         socket?.destroy()
         if (!signal.aborted && !session.closed.aborted) {

@@ -6,11 +6,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as later } from 'node:timers/promises'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import { decodeOffer, encodeOffer } from '../../../daemon/network/bulk/offer.ts'
-import { bulkConnect, bulkServer } from '../../../daemon/network/bulk/tls.ts'
+import { bulkConnect, bulkServer, type End, socketFrames } from '../../../daemon/network/bulk/tls.ts'
+import type { Frames } from '../../../daemon/network/frames.ts'
 import { type Channel, createLibp2pNetwork, type Network } from '../../../daemon/network/index.ts'
 import { type Address, FleetError, generateKeyPair, nodeIdOf } from '../../../protocol/index.ts'
 import { freePort } from '../../support/daemons.ts'
@@ -37,16 +39,71 @@ describe('a connection with an agreed secret', () => {
     const taken: TLSSocket[] = []
     const tls = bulkServer(
       (_socket, name) => (name === given.name ? given.secret : undefined),
-      socket => taken.push(socket),
+      ({ socket }) => taken.push(socket),
     )
     const server = await listening(createServer(socket => tls.emit('connection', socket)))
-    const socket = await bulkConnect(endpoint(server), given, soon())
+    const { socket, pieces } = await bulkConnect(endpoint(server), given, soon())
     closing.push(() => socket.destroy())
     expect(socket.getProtocol()).toBe('TLSv1.3')
     expect(socket.getCipher().name).toBe('TLS_AES_128_GCM_SHA256')
     await eventually('the other end', () => taken.length === 1, { everyMs: 2 })
+    const came = new Promise<string>(resolve =>
+      pieces.to(piece => {
+        resolve(String(piece))
+        return true
+      }),
+    )
     taken[0]!.write('hello')
-    expect(String((await once(socket, 'data'))[0])).toBe('hello')
+    expect(await came).toBe('hello')
+  })
+
+  test('is read no further than its reader wants, at either end, and then to its end', async () => {
+    const given = offer()
+    const ends: End[] = []
+    const tls = bulkServer(
+      () => given.secret,
+      end => ends.push(end),
+    )
+    const server = await listening(createServer(socket => tls.emit('connection', socket)))
+    ends.push(await bulkConnect(endpoint(server), given, soon()))
+    await eventually('both ends', () => ends.length === 2, { everyMs: 2 })
+    const [one, other] = ends.map(end => socketFrames(end, 100_000, () => undefined)) as [Frames, Frames]
+    closing.push(() => one.abort(new Error('over')))
+    for (const [from, to] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      let given = 0
+      let waits = false
+      while (!waits) {
+        const sent = from.send(randomBytes(65_000)).then(() => true)
+        given += 1
+        // Not handed on after a while: it waits for its reader.
+        waits = !(await Promise.race([sent, later(300).then(() => false)]))
+      }
+      expect(to.receivedBytes).toBeLessThan(512 * 1024)
+      for (let taken = 0; taken < given; taken++) expect((await to.incoming.next()).value?.byteLength).toBe(65_000)
+    }
+    await one.end()
+    expect((await other.incoming.next()).done).toBe(true)
+  })
+
+  test('ends with an error for its reader where it is cut in the middle of a frame, or a frame is too long', async () => {
+    for (const bytes of [Buffer.of(100, 1, 2, 3), Buffer.of(0xff, 0xff, 0x7f)]) {
+      const given = offer()
+      const ends: End[] = []
+      const tls = bulkServer(
+        () => given.secret,
+        end => ends.push(end),
+      )
+      const server = await listening(createServer(socket => tls.emit('connection', socket)))
+      const end = await bulkConnect(endpoint(server), given, soon())
+      closing.push(() => end.socket.destroy())
+      const { incoming } = socketFrames(end, 1_000, () => undefined)
+      await eventually('the other end', () => ends.length === 1, { everyMs: 2 })
+      ends[0]!.socket.end(bytes)
+      await expect(incoming.next()).rejects.toThrow(/middle of a frame|malformed frame/)
+    }
   })
 
   test.each([
