@@ -28,8 +28,10 @@ type ChunkMessage = Extract<Message, { type: 'chunk' | 'packed' }>
 
 /** Peers that one download asks at a time. */
 const MAX_PEERS = 20
-/** Chunks that may be on their way to the disk before peers are read no further: 8 MiB of the largest. */
-const MAX_STORING = 32
+/** What may be on its way to the disk before peers are read no further: enough for one large write while the one before is synced. Bytes. */
+const MAX_STORING = 8 * 1024 * 1024
+/** What a chunk counts there at least, for what it takes beside its bytes. */
+const A_CHUNK = 64 * 1024
 /** How often new providers are looked for, and lost ones tried again. Milliseconds. */
 const LOOK_EVERY = 500
 /** How long a peer may take to be reached; twice as long after each time that it was too short, for a slow link takes longer. Milliseconds. */
@@ -74,11 +76,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
   /** Who was not reached in time: how long it may take the next time, and until when it is left alone. */
   const late = new Map<NodeId, { readonly patience: number; readonly until: Millis }>()
   const banned = new Set<NodeId>()
-  const storing = new Set<Promise<void>>()
-  const keep = (accepting: Promise<void>): void => {
-    storing.add(accepting)
-    void accepting.finally(() => storing.delete(accepting))
-  }
+  const storing = createRoom(MAX_STORING)
   const over = new AbortController()
   const either = AbortSignal.any([signal, over.signal])
 
@@ -211,8 +209,8 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
             case 'chunk':
             case 'packed':
               // Not awaited: the next chunk is read while this one is unpacked, hashed and written.
-              keep(accept(peer, message))
-              while (storing.size >= MAX_STORING) await Promise.race(storing)
+              storing.enter(Math.max(A_CHUNK, message.bytes.byteLength), accept(peer, message))
+              if (storing.isFull()) await storing.hasRoom()
               break
             case 'refused':
               input({ type: 'refused', peer, index: message.index })
@@ -272,4 +270,27 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
     look()
     lookTimer = setInterval(look, LOOK_EVERY)
   })
+}
+
+/** Counts the bytes of what is going on. */
+function createRoom(most: number): {
+  enter(bytes: number, until: Promise<void>): void
+  isFull(): boolean
+  hasRoom(): Promise<void>
+} {
+  let inside = 0
+  const waiting: (() => void)[] = []
+  return {
+    enter(bytes, until) {
+      inside += bytes
+      void until.finally(() => {
+        inside -= bytes
+        if (inside < most) for (const wake of waiting.splice(0)) wake()
+      })
+    },
+    isFull: () => inside >= most,
+    async hasRoom() {
+      while (inside >= most) await new Promise<void>(resolve => waiting.push(resolve))
+    },
+  }
 }

@@ -67,23 +67,34 @@ export async function serve(
     pays.sent(performance.now(), { bytes: bytes.byteLength, packing })
     traffic.at(image!, channel.peer).sent += (packed ?? bytes).byteLength
   }
+  const read = async (at: number): Promise<{ bytes: Uint8Array | undefined; hasHeadroom: boolean }> => {
+    const { digest, length } = index[at]!
+    // The peer compares it with its digest, and here a checksum tells rot. Not allocated for many: it is gone from here once it was sent.
+    const into = Buffer.allocUnsafeSlow(HEADROOM + length)
+    try {
+      const bytes = await store.read(digest, into)
+      return { bytes, hasHeadroom: bytes?.buffer === into.buffer }
+    } catch (error) {
+      log.error({ err: error, image }, 'a chunk that is asked for is damaged')
+      return { bytes: undefined, hasHeadroom: false }
+    }
+  }
   const pump = async (): Promise<void> => {
     if (sending) return
     sending = true
     try {
+      /** The one after, which is read while one is sent; it may be cancelled until it is its turn. */
+      let ahead: { readonly at: number; readonly reading: ReturnType<typeof read> } | undefined
       for (;;) {
         const [next] = waiting
         if (next === undefined) break
+        const reading = ahead?.at === next ? ahead.reading : read(next)
         waiting.delete(next)
-        const { digest, length } = index[next]!
-        // The peer compares it with its digest, and here a checksum tells rot. Not allocated for many: it is gone from here once it was sent.
-        const into = Buffer.allocUnsafeSlow(HEADROOM + length)
-        const bytes = await store.read(digest, into).catch(error => {
-          log.error({ err: error, image }, 'a chunk that is asked for is damaged')
-          return undefined
-        })
+        const [after] = waiting
+        ahead = after === undefined ? undefined : { at: after, reading: read(after) }
+        const { bytes, hasHeadroom } = await reading
         if (bytes === undefined) await channel.send(encodeMessage({ type: 'refused', index: next }))
-        else await send(next, bytes, bytes.buffer === into.buffer)
+        else await send(next, bytes, hasHeadroom)
       }
     } finally {
       sending = false

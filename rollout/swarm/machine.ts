@@ -1,8 +1,11 @@
 import { type ChunkRef, type Millis, millis, type NodeId, type Random } from '../../protocol/index.ts'
 import { createOwners } from './owners.ts'
 
-/** The most that one peer is asked for at a time: several times the bandwidth-delay product of a fast LAN, and still little to ask anew when it stalls. Bytes. */
-const WINDOW = 2 * 1024 * 1024
+/**
+ * The most that one peer is asked for at a time: what a fast LAN carries while some MiB of it are synced to the disk, for what came counts as asked for until it is
+ * there; and still little to ask anew when it stalls. Bytes.
+ */
+const WINDOW = 8 * 1024 * 1024
 /** The least, and what is asked of a peer whose rate is not known yet. Bytes. */
 const SMALLEST_WINDOW = 96 * 1024
 /** In between a peer is asked for what it gives in a round trip and this time: more would wait there while another peer could have sent it. Milliseconds. */
@@ -15,7 +18,7 @@ const LATELY = 1_000
 const SILENT = 2_000
 /** Nor does what was asked for so long ago, though bytes of it come: the largest chunk takes so long at LIMITS.lowestRate. Milliseconds. */
 const LATE = 30_000
-/** One request names about this much. Bytes. */
+/** One request names about this much, and half of it at least where a window is larger than that: requests cost both ends as much as chunks. Bytes. */
 const BATCH = 1024 * 1024
 /** A peer that was asked and gives nothing for this long is given up (Spegel's users ask for just that, spegel#551). Milliseconds. */
 const STALL = 10_000
@@ -222,6 +225,11 @@ export function createSwarm(init: {
     // Downloaders are served first with requests, so that complete peers are asked for the rest.
     const order = random.shuffle([...peers]).sort(([, a], [, b]) => Number(complete(a)) - Number(complete(b)))
     for (const [id, peer] of order) {
+      const room = peer.window - peer.askedBytes
+      if (room < BATCH / 2 && peer.window > BATCH) {
+        busy = true
+        continue
+      }
       const picked: number[] = []
       let bytes = 0
       // Asking in batches keeps requests few; a peer whose window is nearly full waits for room.

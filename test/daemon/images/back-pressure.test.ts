@@ -72,10 +72,11 @@ test('a peer that sends chunks faster than the disk takes them is read no furthe
     },
     stop.signal,
   )
-  await eventually('chunks on their way to the disk', () => putting >= 32)
+  await eventually('chunks on their way to the disk', () => putting >= 128)
   for (let turn = 0; turn < 100; turn++) await nextTurn()
-  expect(putting).toBe(32)
-  expect(flood.read()).toBe(33)
+  // 8 MiB, where each counts for 64 KiB at least.
+  expect(putting).toBe(128)
+  expect(flood.read()).toBe(129)
   stop.abort()
   await expect(done).rejects.toMatchObject({ code: 'timeout' })
 })
