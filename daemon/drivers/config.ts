@@ -11,7 +11,7 @@ export const duration = z.string().transform((text, context) => {
   if (value === undefined || value < MIN || value > MAX) {
     context.addIssue({
       code: 'custom',
-      message: `expected a length of time from 10ms to 24h, such as 500ms, 10s or 2m, found ${JSON.stringify(text)}`,
+      message: `expected a length of time from 10ms to 24h, such as 500ms, 10s or 2m`,
     })
     return z.NEVER
   }
@@ -26,7 +26,7 @@ const longDuration = (least: number) =>
     if (value === undefined || value < least || value > ms('730d')) {
       context.addIssue({
         code: 'custom',
-        message: `expected a length of time from ${ms(least)} to 730d, such as 30m, 12h or 30d, found ${JSON.stringify(text)}`,
+        message: `expected a length of time from ${ms(least)} to 730d, such as 30m, 12h or 30d`,
       })
       return z.NEVER
     }

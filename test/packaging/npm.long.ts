@@ -17,7 +17,8 @@ test('the npm package holds what runs, what to read and what it is made of, and 
   const tarball = makeNpm(dir)
   const files = execFileSync('tar', ['-tzf', tarball]).toString().trim().split('\n')
   const kinds = [
-    /^dist\/fleetd(-relay)?\.js$/,
+    /^dist\/fleetd(-relay|-certificate)?\.js$/,
+    /^dist\/fleetd-launcher$/,
     /^dist\/fleetctl(-\w+)?\.js$/,
     /^dist\/page\/[\w.]+$/,
     /^man\/fleet\w+\.\d$/,

@@ -274,6 +274,10 @@ describe('what is refused', () => {
 
   it.each([
     ['logLevel: loud', 'f.yaml:1: logLevel: expected one of trace, debug, info, warn, error, found "loud"'],
+    [
+      'services: { web: { port: 80, drain: 0s } }',
+      'f.yaml:1: services.web.drain: expected a length of time from 10ms to 24h, such as 500ms, 10s or 2m, found "0s"',
+    ],
     ['mdns: off', 'f.yaml:1: mdns: expected true or false, found "off"'],
     ['name: 5', 'f.yaml:1: name: expected text, found 5'],
     ['name:', 'f.yaml:1: name: expected text, found an empty value'],

@@ -77,7 +77,7 @@ describe("a layer's configuration", () => {
     ['a port that is none', { checks: [{ name: 'a', tcp: 'h:65536' }] }, 'checks.0.tcp: expected HOST:PORT'],
     ['a bare number as time', { stopTimeout: '10' }, 'stopTimeout: expected a length of time'],
     ['a time of nothing', { stopTimeout: '0s' }, 'stopTimeout: expected a length of time from 10ms to 24h'],
-    ['a time past all sense', { stopTimeout: '25h' }, 'found "25h"'],
+    ['a time past all sense', { stopTimeout: '25h' }, 'stopTimeout: expected a length of time from 10ms to 24h'],
     ['no slot to go back to', { keep: 0 }, 'keep: '],
     ['more slots than there are names', { keep: 9 }, 'keep: '],
     ['a NUL in the command', { command: ['a\0b'] }, 'command.0: expected text without NUL'],

@@ -30,8 +30,7 @@ test.skipIf(none)(
         const port = index === 0 ? first : second
         const file = join(box.dir, `services-${index}.yaml`)
         writeFileSync(file, stringify({ services: { metrics: { port } } }))
-        const own = `unix:${join(box.dir, `n${index}`, 'api.sock')}`
-        return { zone: `rack-${index}`, flags: ['--config', file, '--api', own, '--api', `127.0.0.1:${port}`] }
+        return { zone: `rack-${index}`, flags: ['--config', file, '--api', `127.0.0.1:${port}`] }
       })
       const config = join(box.dir, 'prometheus.yml')
       const relabel_configs = [

@@ -61,5 +61,6 @@ describeInBrowser('every part of the page, with 5 and with 600 members', () => {
       expect(wrong).toEqual([])
       await context.close()
     },
+    120_000,
   )
 })
