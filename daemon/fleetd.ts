@@ -164,6 +164,7 @@ export async function startFleetd(
     disk: async () => ({ path: dataDir.path, ...(await holdings.retention.space()) }),
     healthScore: () => roster.members()?.stats().healthScore ?? 0,
     damagedChunks: () => holdings.scrub.stats().lacking,
+    twin: () => roster.members()?.twin() ?? null,
     now,
     wall: Date.now,
     random,

@@ -18,9 +18,13 @@ export interface HearingInit {
   readonly overlay: Overlay
   readonly awareness: Awareness
   readonly revoked: ReadonlySet<NodeId>
+  /** When this life of the node began. */
+  readonly began: Millis
   addressesOf(node: NodeId): readonly Address[]
   /** A record says where its node is to be found; `before`: where it was. */
   place(now: Millis, node: NodeId, addresses: readonly Address[], before: readonly Address[]): void
+  /** What this life did not say was signed with its key while it went on. */
+  twin(addresses: readonly Address[] | undefined): void
   /** A document that was not known. */
   document(bytes: Uint8Array): void
 }
@@ -32,7 +36,7 @@ export interface Hearing {
 
 /** What comes from others, by gossip or by a comparison: the table learns it, and what is said of this node itself is answered. */
 export function createHearing(init: HearingInit): Hearing {
-  const { self, table, profile, voice, roster, overlay, awareness, revoked, addressesOf } = init
+  const { self, table, profile, voice, roster, overlay, awareness, revoked, began, addressesOf } = init
 
   const take = (now: Millis, items: readonly Heard[], onNews?: (index: number) => void): number => {
     const changes = new Map<NodeId, Change & { known: readonly Address[] }>()
@@ -96,12 +100,16 @@ export function createHearing(init: HearingInit): Hearing {
     const { record, vitals } = table.entries.get(self)!
     switch (item.kind) {
       case 'record':
-        if (compareRecords(item.statement, record) > 0) voice.outdo(now, item.statement.body.epoch)
-        return
+        if (compareRecords(item.statement, record) <= 0) return
+        if (item.statement.clock > began) init.twin(item.statement.body.addresses)
+        return voice.outdo(now, item.statement.body.epoch)
       case 'vitals':
-        if (vitals === undefined ? item.statement.body.epoch > voice.epoch : compareVitals(item.statement, vitals) > 0)
-          voice.outdo(now, item.statement.body.epoch)
-        return
+        if (
+          vitals === undefined ? item.statement.body.epoch <= voice.epoch : compareVitals(item.statement, vitals) <= 0
+        )
+          return
+        if (item.statement.clock > began) init.twin(undefined)
+        return voice.outdo(now, item.statement.body.epoch)
       case 'suspicion': {
         const { body } = item.statement
         if (refutes(record, item.statement)) return

@@ -231,11 +231,13 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     overlay,
     awareness,
     revoked,
+    began: init.now,
     addressesOf,
     place: (now, node, addresses, before) => {
       if (book.learn(now, node, addresses, before)) detector.moved(node)
       redial.retry(now, node)
     },
+    twin: addresses => effects.push({ type: 'twin', addresses }),
     document: bytes => effects.push({ type: 'document', bytes }),
   })
 

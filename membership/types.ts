@@ -99,5 +99,7 @@ export type Effect =
   | { readonly type: 'event'; readonly event: MemberEvent; readonly member: MemberView }
   /** A document that was not known before came from another node. */
   | { readonly type: 'document'; readonly bytes: Uint8Array }
+  /** Another daemon speaks with this node's key while this one lives: its data directory was copied. Where the other says to be, if it said that. */
+  | { readonly type: 'twin'; readonly addresses: readonly Address[] | undefined }
 
 export type MemberEvent = 'join' | 'update' | 'suspect' | 'failed' | 'leave' | 'away' | 'overdue' | 'reap'

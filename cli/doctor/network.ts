@@ -43,6 +43,29 @@ const FLEET: Check = {
     `one of ${plural(members.length, 'member')} of ${info.fleet!.slice(0, 12)}, with ${plural(checkup.links, 'open link')}`,
 }
 
+/** Two daemons with one key hear of each other every few seconds; one that was not heard for so long has been stopped. Milliseconds. */
+const TWIN_GONE = 10 * 60_000
+
+const IDENTITY: Check = {
+  name: 'identity',
+  look({ info, checkup: { at, twin } }) {
+    if (twin === null || at - twin.at > TWIN_GONE) return []
+    const where = twin.addresses.map(hostPort).join(', ')
+    const other =
+      where === '' || twin.addresses.every(address => info.addresses.includes(address)) ? '' : ` at ${where}`
+    return [
+      {
+        severity: 'problem',
+        what: `another daemon${other} speaks with this node's key: its data directory (${info.dataDir}) was copied, and the fleet takes both for one node`,
+        mend: 'Stop the copy, empty its data directory, and let it join anew with an invite; if both have run for a while, revoke the identity and let both join anew.',
+        on: info.name,
+        run: 'fleetctl invite',
+      },
+    ]
+  },
+  good: () => 'nobody else speaks with the key of this node',
+}
+
 const PORTS: Check = {
   name: 'ports',
   look(facts) {
@@ -169,4 +192,4 @@ const MEMBERS: Check = {
   },
 }
 
-export const NETWORK: readonly Check[] = [FLEET, MEMBERS, PORTS, BACK, ANSWERS]
+export const NETWORK: readonly Check[] = [FLEET, IDENTITY, MEMBERS, PORTS, BACK, ANSWERS]

@@ -16,9 +16,10 @@ export const CHECKUP = 'checkup'
 
 /** How long a host may take to answer a connection, in milliseconds. */
 export const KNOCK_TIMEOUT = 2_000
-/** Members that are examined for others at once, and how often one of them may ask. Milliseconds. */
+/** Members that are examined for others at once. */
 const ANSWERING = 8
-const OFTEN = 1_000
+/** How often one of them may ask, in milliseconds. */
+export const OFTEN = 1_000
 
 /** What the other says: its clock when the question came and when the answer went, and what our host answered it. */
 const answerSchema = z.tuple([fields.time, fields.time, z.enum(['open', 'refused', 'none'])])

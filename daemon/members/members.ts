@@ -37,12 +37,19 @@ import { watchLoopDelay } from './loop-delay.ts'
 
 const LEAVE_GRACE = 500
 
+export interface Twin {
+  readonly at: Millis
+  readonly addresses: readonly Address[]
+}
+
 export interface Members {
   members(): readonly MemberView[]
   find(node: NodeId): MemberView | undefined
   links(): readonly NodeId[]
   knows(node: NodeId): boolean
   stats(): ReturnType<Membership['stats']>
+  /** When another daemon was last heard to speak with this node's key, and where it said to be. Null: never in this life. */
+  twin(): Twin | null
   join(addresses: readonly Address[], peer?: NodeId): void
   changeRecord(change: Partial<SelfRecord>): void
   record(): SelfRecord
@@ -82,6 +89,9 @@ export interface MembersInit {
 /** Lines in the log about documents that were refused: a second, and at once. */
 const REFUSALS = { rate: 1, burst: 10 }
 
+/** Two daemons with one key outdo each other for as long as both live: it is said this often. Milliseconds. */
+const TWIN_EVERY = 60_000
+
 /** Runs the membership machine on the network: verifies what comes in, carries out what comes back. */
 export async function createMembers(init: MembersInit): Promise<Members> {
   const { network, trust, store, now, exactNow, log } = init
@@ -91,6 +101,8 @@ export async function createMembers(init: MembersInit): Promise<Members> {
   let dueAt = exactNow()
   const loop = watchLoopDelay()
   let own = init.record
+  let twin: Twin | null = null
+  let twinSaid = Number.NEGATIVE_INFINITY
 
   const open = (kind: GossipKind, bytes: Uint8Array): Heard | undefined => {
     try {
@@ -207,6 +219,15 @@ export async function createMembers(init: MembersInit): Promise<Members> {
           .save(effect.peers)
           .catch(error => log.error({ err: error }, 'cannot remember the addresses of the members'))
         return
+      case 'twin':
+        twin = { at: now(), addresses: effect.addresses ?? twin?.addresses ?? [] }
+        if (twin.at - twinSaid < TWIN_EVERY) return
+        twinSaid = twin.at
+        log.error(
+          { event: 'twin', addresses: twin.addresses },
+          'another daemon speaks with the key of this one: its data directory was copied; see fleetctl doctor',
+        )
+        return
       case 'event':
         init.onEvent(effect.event, effect.member)
         return
@@ -234,6 +255,7 @@ export async function createMembers(init: MembersInit): Promise<Members> {
     links: () => machine.links(),
     knows: node => machine.knows(node),
     stats: () => machine.stats(),
+    twin: () => twin,
     join: (addresses, peer) => input({ type: 'join', addresses, peer }),
     changeRecord(change) {
       own = { ...own, ...change }

@@ -36,6 +36,8 @@ export const checkupSchema = z.object({
   damagedChunks: counter,
   /** Neighbours with an open link. */
   links: counter,
+  /** When another daemon was last heard to speak with this node's key, and where it said to be: the data directory was copied. */
+  twin: z.object({ at: time, addresses: list(address) }).nullable(),
   /** Some of the members, chosen anew each time: of a small fleet all of them. */
   peers: list(peerCheckSchema),
 })

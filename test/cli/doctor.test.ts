@@ -3,10 +3,12 @@ import { bySeverity, diagnose } from '../../cli/doctor/diagnose.ts'
 import type { Facts, LedgerFact } from '../../cli/doctor/types.ts'
 import { createProgram } from '../../cli/program.ts'
 import type {
+  Address,
   Checkup,
   Info,
   LedgerView,
   MemberView,
+  Millis,
   NodeId,
   PeerCheck,
   RolloutStatusView,
@@ -63,6 +65,7 @@ test('a fleet with which all is well has no findings, and every check says what 
   expect(checked.flatMap(({ findings }) => findings)).toEqual([])
   expect(checked.map(({ check, good }) => `${check}: ${good}`)).toEqual([
     `fleet: one of 4 members of abababababab, with 2 open links`,
+    'identity: nobody else speaks with the key of this node',
     'members: 4 alive, nobody failed',
     'ports: 3 other members can be connected to',
     'reachable: 3 other members can connect to this node',
@@ -102,6 +105,18 @@ const CASES: readonly (readonly [name: string, given: Facts, expected: readonly 
     [
       /^fleet problem: this daemon has no connection to any of 3 other members \|.*\| on alpha: fleetctl join 192.0.2.10:7946$/,
     ],
+  ],
+  [
+    'a copied data directory',
+    facts({ checkup: { twin: { at: fake.checkup.at, addresses: ['/ip4/192.0.2.77/tcp/7946' as Address] } } }),
+    [
+      /^identity problem: another daemon at 192\.0\.2\.77:7946 speaks with this node's key: its data directory .* was copied.*\| Stop the copy/,
+    ],
+  ],
+  [
+    'a copy that was stopped a while ago',
+    facts({ checkup: { twin: { at: (fake.checkup.at - 11 * 60_000) as Millis, addresses: [] } } }),
+    [],
   ],
   [
     'a clock that all others contradict',

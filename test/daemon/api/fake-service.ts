@@ -132,6 +132,7 @@ const CHECKUP: Checkup = {
   healthScore: 0,
   damagedChunks: 0,
   links: 2,
+  twin: null,
   peers: [],
 }
 

@@ -68,6 +68,7 @@ test('of a large fleet some are examined, who is gone among them, and one that s
     status: index < 20 ? ('failed' as const) : index < 25 ? ('left' as const) : ('alive' as const),
   }))
   const served = new Map<string, RequestHandler>()
+  let time = 7
   const checkup = createCheckup({
     network: {
       self: SELF,
@@ -83,15 +84,22 @@ test('of a large fleet some are examined, who is gone among them, and one that s
     disk: async () => ({ path: '/', used: 1, quota: 2, free: 3, minFree: 4 }),
     healthScore: () => 1,
     damagedChunks: () => 2,
-    now: () => ms(7),
+    twin: () => null,
+    now: () => ms(time),
     wall: () => 6.5,
     random: seededRandom(1),
   })
   expect([...served.keys()]).toEqual(['checkup'])
   const { peers, ...rest } = await checkup.run(AbortSignal.timeout(5_000))
-  expect(rest).toMatchObject({ at: 7, wall: 6, healthScore: 1, damagedChunks: 2, links: 0 })
+  expect(rest).toMatchObject({ at: 7, wall: 6, healthScore: 1, damagedChunks: 2, links: 0, twin: null })
   const count = (status: string): number => peers.filter(peer => peer.status === status).length
   expect([count('alive'), count('failed'), peers.length]).toEqual([24, 8, 32])
   expect(new Set(peers.map(({ silence }) => silence))).toContain('gone')
   for (const { clock, back, silence } of peers) expect([clock, back, typeof silence]).toEqual([null, null, 'string'])
+  // Members that are asked again within the second would refuse, and look silent.
+  time += 1_249
+  expect((await checkup.run(AbortSignal.timeout(5_000))).at).toBe(7)
+  time += 1
+  expect((await checkup.run(AbortSignal.timeout(5_000))).at).toBe(1_257)
+  await expect(checkup.run(AbortSignal.abort(new Error('not wanted')))).rejects.toThrow('not wanted')
 })

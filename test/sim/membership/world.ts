@@ -222,6 +222,10 @@ export function createWorld(options: WorldOptions): World {
         return
       case 'event':
         return watchEvent(process, byId.get(effect.member.id)!, effect.event)
+      case 'twin':
+        // Nobody has a copy of another's key here.
+        violations.push(`${host.index} took what it had said itself for a twin's`)
+        return
       case 'document':
         return
       default:
