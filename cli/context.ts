@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { FleetError } from '../protocol/errors.ts'
 import { type Client, createClient, type Door } from './client.ts'
+import { fitted } from './fit.ts'
 import { createPaint, type Paint } from './paint.ts'
 
 /** What came with every command. */
@@ -36,8 +37,10 @@ export interface Context {
   readonly keyFile: string
   /** Aborts on Ctrl-C, and when a --timeout that was given is over. */
   readonly signal: AbortSignal
-  /** A line of text on standard output. */
+  /** A line of text on standard output, as it is. */
   print(text: string): void
+  /** Text for a person: lines that are wider than the terminal are broken at words. */
+  say(text: string): void
   /** One JSON value on standard output, on one line. */
   emit(value: unknown): void
   /** The answer in the form that was asked for. */
@@ -56,6 +59,9 @@ export function createContext(options: GlobalOptions, terminal: Terminal, interr
   const signal = options.timeout === undefined ? interrupted : AbortSignal.any([interrupted, deadline(options.timeout)])
   const color = live && options.color && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb'
   const print = (text: string): void => void stdout.write(text + '\n')
+  // A terminal that does not know its width says 0.
+  const width = live ? stdout.columns || undefined : undefined
+  const say = (text: string): void => print(fitted(text, width))
   const emit = (value: unknown): void => print(JSON.stringify(value))
   return {
     client: createClient({
@@ -67,13 +73,13 @@ export function createContext(options: GlobalOptions, terminal: Terminal, interr
     json,
     live,
     paint: createPaint(color),
-    // A terminal that does not know its width says 0.
-    width: live ? stdout.columns || undefined : undefined,
+    width,
     keyFile: options.key ?? env.FLEETCTL_KEY ?? join(homedir(), '.config/fleetctl/operator.key'),
     signal,
     print,
+    say,
     emit,
-    show: (value, text) => (json ? emit(value) : print(text())),
+    show: (value, text) => (json ? emit(value) : say(text())),
     hint: text => {
       if (!json && stderr.isTTY === true) stderr.write(text + '\n')
     },

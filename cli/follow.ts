@@ -3,9 +3,10 @@ import type { RolloutStatusView } from '../protocol/api/index.ts'
 import { FleetError } from '../protocol/errors.ts'
 import type { RolloutPhase } from '../protocol/phase.ts'
 import type { Context } from './context.ts'
+import { fitted } from './fit.ts'
 import type { Tint } from './paint.ts'
 import { bar } from './progress.ts'
-import { plain } from './text.ts'
+import { plain, stamp } from './text.ts'
 
 /** Exit codes of a followed rollout, over and above those of errors. */
 const ENDED: Partial<Record<RolloutPhase, number>> = { done: 0, aborted: 1, 'rolled-back': 3 }
@@ -120,24 +121,24 @@ export function oneLine(status: RolloutStatusView): string {
   )
 }
 
-/** The state of a rollout in a few lines that fit the terminal. */
+/** The state of a rollout in a few lines that fit the terminal: the live view goes back by as many as it wrote. */
 export function draw(status: RolloutStatusView, { paint, width }: Context): string[] {
   const { group, generation, phase, image, total, ok, failed, pending, permits, waves, reason } = status
-  const clip = (text: string): string => plain(text).slice(0, (width ?? 1_000) - 1)
-  const head = `${group}  generation ${generation}  ${image?.version ?? '-'}`
+  const head = plain(`${group}  generation ${generation}  ${image?.version ?? '-'}`)
   const down = permits.map(permit => `${permit.name} (permit ${permit.token})`).join(', ')
-  return [
-    `${clip(head)}  ${paint(phaseTint(phase), phase)}`,
+  const lines = [
+    `${head}  ${paint(phaseTint(phase), phase)}`,
     `${paint(failed > 0 ? 'yellow' : 'green', bar(total === 0 ? 0 : ok / total))} ${ok} of ${total} ok, ${failed} failed, ${pending} pending`,
     ...waves.map((wave, at) =>
-      clip(`wave ${at + 1}: ${wave.ok} of ${wave.nodes} ok, ${wave.state}${untilText(wave.until)}`),
+      plain(`wave ${at + 1}: ${wave.ok} of ${wave.nodes} ok, ${wave.state}${untilText(wave.until)}`),
     ),
-    clip(`down now: ${down || 'nobody'}`),
-    ...(reason === '' ? [] : [clip(`reason: ${reason}`)]),
+    plain(`down now: ${down || 'nobody'}`),
+    ...(reason === '' ? [] : [plain(`reason: ${reason}`)]),
   ]
+  return fitted(lines.join('\n'), width, 'hard').split('\n')
 }
 
-const untilText = (until: number | null): string => (until === null ? '' : ` until ${new Date(until).toISOString()}`)
+const untilText = (until: number | null): string => (until === null ? '' : ` until ${stamp(until)}`)
 
 function conclude({ json, terminal, print, live, hint }: Context, { code, status, superseded }: Outcome): number {
   const { group, generation, phase, image, ok, total } = status

@@ -17,6 +17,9 @@ export function size(bytes: number): string {
 
 export const short = (digest: string): string => digest.slice(0, 12)
 
+/** A time for people, to the second; JSON has it in milliseconds. */
+export const stamp = (at: number): string => `${new Date(at).toISOString().slice(0, 19)}Z`
+
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 /** A length of time as people say it: `45s`, `3h 20m`. The two largest units are enough. */

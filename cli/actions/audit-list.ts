@@ -1,7 +1,7 @@
 import type { AuditEntryView } from '../../protocol/api/index.ts'
 import type { Context } from '../context.ts'
 import { type Column, table } from '../table.ts'
-import { short } from '../text.ts'
+import { short, stamp } from '../text.ts'
 
 interface Options {
   readonly since?: string
@@ -14,7 +14,7 @@ export const by = (text: string): string => text.replaceAll(/\b[0-9a-f]{64}\b/g,
 
 const COLUMNS: readonly Column<AuditEntryView>[] = [
   { head: 'ENTRY', cell: entry => String(entry.seq), align: 'right' },
-  { head: 'TIME', cell: entry => new Date(entry.at).toISOString() },
+  { head: 'TIME', cell: entry => stamp(entry.at) },
   { head: 'KIND', cell: entry => entry.kind },
   { head: 'ABOUT', cell: entry => entry.subject },
   { head: 'BY', cell: entry => by(entry.by) },

@@ -1,6 +1,6 @@
 import type { KeptLayer, KeptView } from '../../protocol/api/index.ts'
 import type { Context } from '../context.ts'
-import { plain, plural, size, span } from '../text.ts'
+import { plain, plural, size, span, stamp } from '../text.ts'
 
 /** Exit 1 where something differs or could not be compared. */
 export async function run(
@@ -26,21 +26,21 @@ function linesOf(name: string, { layer, version, image, compared, marks, since, 
   const what = `${name}, layer ${layer}`
   if (image === null) return [`${what}: nothing is installed`]
   const age = since === null ? '' : `, for ${span(Date.now() - since)}`
-  const limit = until === null ? '' : `, until ${new Date(until).toISOString()} at most`
+  const limit = until === null ? '' : `, until ${stamp(until)} at most`
   const runs = `${what}: ${version ?? image.slice(0, 12)}${age}${limit}`
   const seen =
     compared === null
       ? '  not compared yet; fleetctl drift --scan compares now'
       : compared.error !== null
         ? `  could not be compared: ${compared.error}`
-        : `  ${compared.total === 0 ? 'is its image' : `differs in ${plural(compared.total, 'place')}`}: ${plural(compared.files, 'file')}, ${size(compared.bytes)}, at ${new Date(compared.at).toISOString()}`
+        : `  ${compared.total === 0 ? 'is its image' : `differs in ${plural(compared.total, 'place')}`}: ${plural(compared.files, 'file')}, ${size(compared.bytes)}, at ${stamp(compared.at)}`
   return [
     runs,
     seen,
     ...(compared?.differences ?? []).map(({ path, what }) => `    ${what.padEnd(10)} ${path}`),
     ...marks.map(
       ({ why, reason, at, due }) =>
-        `  marked (${why}) at ${new Date(at).toISOString()}: ${reason}${due > Date.now() ? `; to be replaced at ${new Date(due).toISOString()}` : ''}`,
+        `  marked (${why}) at ${stamp(at)}: ${reason}${due > Date.now() ? `; to be replaced at ${stamp(due)}` : ''}`,
     ),
   ]
 }

@@ -1,14 +1,14 @@
 import type { EvidenceList } from '../../protocol/api/index.ts'
 import type { Context } from '../context.ts'
 import { type Column, table } from '../table.ts'
-import { short } from '../text.ts'
+import { short, stamp } from '../text.ts'
 
 const COLUMNS: readonly Column<EvidenceList['evidence'][number]>[] = [
   { head: 'EVIDENCE', cell: ({ digest }) => short(digest) },
   { head: 'NODE', cell: ({ name }) => name },
   { head: 'LAYER', cell: ({ layer }) => layer },
   { head: 'IMAGE', cell: ({ version }) => version ?? '' },
-  { head: 'TIME', cell: ({ at }) => new Date(at).toISOString() },
+  { head: 'TIME', cell: ({ at }) => stamp(at) },
   { head: 'CAUSE', cell: ({ cause }) => cause },
   { head: 'KEPT BY', cell: ({ holders }) => holders.join(' ') },
   { head: 'REASON', cell: ({ reason }) => reason },

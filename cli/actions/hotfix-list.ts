@@ -1,13 +1,14 @@
 import type { Hotfixes } from '../../protocol/api/index.ts'
 import type { Context } from '../context.ts'
 import { type Column, table } from '../table.ts'
+import { stamp } from '../text.ts'
 import { by } from './audit-list.ts'
 
 const COLUMNS: readonly Column<Hotfixes['hotfixes'][number]>[] = [
   { head: 'NODE', cell: ({ name }) => name },
   { head: 'LAYER', cell: ({ layer }) => layer },
-  { head: 'SINCE', cell: ({ mark }) => new Date(mark.at).toISOString() },
-  { head: 'UNTIL', cell: ({ mark }) => new Date(mark.due).toISOString() },
+  { head: 'SINCE', cell: ({ mark }) => stamp(mark.at) },
+  { head: 'UNTIL', cell: ({ mark }) => stamp(mark.due) },
   { head: 'BY', cell: ({ mark }) => by(mark.by) },
   { head: 'REASON', cell: ({ mark }) => mark.reason },
 ]

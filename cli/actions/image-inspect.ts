@@ -23,6 +23,7 @@ export async function run(context: Context, ref: string): Promise<undefined> {
         ['reversible', manifest.reversible ? 'yes' : 'no'],
       ],
       context.paint,
+      context.width,
     ),
   )
   return

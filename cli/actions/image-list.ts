@@ -6,9 +6,9 @@ import { short, size } from '../text.ts'
 const COLUMNS: readonly Column<ImageView>[] = [
   { head: 'IMAGE', cell: image => `${image.name}:${image.version}` },
   { head: 'DIGEST', cell: image => short(image.digest) },
-  { head: 'KIND', cell: image => image.kind },
+  { head: 'KIND', cell: image => image.kind, spare: true },
   { head: 'SIZE', cell: image => size(image.size), align: 'right' },
-  { head: 'CHUNKS', cell: image => String(image.chunks), align: 'right' },
+  { head: 'CHUNKS', cell: image => String(image.chunks), align: 'right', spare: true },
   {
     head: 'HERE',
     cell: image =>

@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import { fields } from '../table.ts'
+import { stamp } from '../text.ts'
 
 export async function run(context: Context): Promise<undefined> {
   const info = await context.client.call('GET /v1/info')
@@ -26,9 +27,10 @@ export async function run(context: Context): Promise<undefined> {
         ['data', info.dataDir],
         ['version', info.version],
         ['pid', String(info.pid)],
-        ['started', `${new Date(info.startedAt).toISOString()}, epoch ${info.epoch}`],
+        ['started', `${stamp(info.startedAt)}, epoch ${info.epoch}`],
       ],
       context.paint,
+      context.width,
     ),
   )
   return

@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
 import { groupOr } from '../nodes.ts'
 import { fields } from '../table.ts'
-import { short } from '../text.ts'
+import { short, stamp } from '../text.ts'
 
 export async function run(context: Context, group: string | undefined): Promise<undefined> {
   const params = { group: await groupOr(context, group) }
@@ -16,19 +16,16 @@ export async function run(context: Context, group: string | undefined): Promise<
         ['generation', `${ledger.generation}${ledger.plan === null ? '' : `, plan ${short(ledger.plan)}`}`],
         ['permits', permits.length === 0 ? 'none' : `${permits.length} held`],
         ...permits.map(
-          permit =>
-            [
-              `  ${permit.token}`,
-              `${permit.name}, ${permit.kind}, since ${new Date(permit.since).toISOString()}`,
-            ] as const,
+          permit => [`  ${permit.token}`, `${permit.name}, ${permit.kind}, since ${stamp(permit.since)}`] as const,
         ),
         ['next token', String(ledger.nextToken)],
         ...Object.entries(ledger.targets).map(([layer, digest]) => [`target ${layer}`, short(digest)] as const),
         ['denied', ledger.denied.map(short).join(' ') || 'none'],
         ['written off', ledger.fenced.join(' ') || 'nobody'],
-        ['writes', `${ledger.version}, the last at ${new Date(ledger.progressAt).toISOString()}`],
+        ['writes', `${ledger.version}, the last at ${stamp(ledger.progressAt)}`],
       ],
       context.paint,
+      context.width,
     ),
   )
   return

@@ -75,13 +75,13 @@ const HEALTH: Readonly<Record<MemberView['health'], Tint>> = { passing: 'green',
 const COLUMNS: readonly Column<MemberView>[] = [
   { head: 'NAME', cell: member => member.name },
   { head: 'STATUS', cell: member => ({ text: member.status, tint: STATUS[member.status] }) },
-  { head: 'ADDR', cell: member => (member.addrs[0] === undefined ? '' : hostPort(member.addrs[0])) },
-  { head: 'CLASS', cell: member => member.class },
-  { head: 'ZONE', cell: member => member.zone },
-  { head: 'GROUP', cell: member => member.group },
+  { head: 'ADDR', cell: member => (member.addrs[0] === undefined ? '' : hostPort(member.addrs[0])), spare: true },
+  { head: 'CLASS', cell: member => member.class, spare: true },
+  { head: 'ZONE', cell: member => member.zone, spare: true },
+  { head: 'GROUP', cell: member => member.group, spare: true },
   { head: 'HEALTH', cell: member => ({ text: member.health, tint: HEALTH[member.health] }) },
   { head: 'LAYERS', cell: member => member.layers.map(layer).join(', ') },
-  { head: 'RTT', cell: rtt },
+  { head: 'RTT', cell: rtt, spare: true },
 ]
 
 /** `~`: estimated. */

@@ -9,7 +9,7 @@ export async function run(context: Context, { logLevel = 'info' }: { logLevel?: 
   const { client, json } = context
   for await (const seen of client.updates('GET /v1/monitor', { query: { level: logLevel } })) {
     if (json) context.emit('payload' in seen ? { ...seen, payload: undefined, ...payloadFields(seen.payload) } : seen)
-    else context.print(line(seen, context))
+    else context.say(line(seen, context))
   }
   throw new FleetError('unavailable', `the daemon at ${client.address} has stopped`)
 }

@@ -18,6 +18,7 @@ export async function run(context: Context): Promise<undefined> {
         }),
       ],
       context.paint,
+      context.width,
     ),
   )
   return

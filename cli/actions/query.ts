@@ -31,14 +31,14 @@ export async function run(
   const totals = await context.client.stream('POST /v1/queries', { body }, answer => {
     const { type, node, name: by } = answer
     if (context.json) context.emit({ type, node, name: by, ...(type === 'ack' ? {} : payloadFields(answer.payload)) })
-    else if (type === 'ack') context.print(plain(`Ack from ${by}`))
-    else context.print(`Response from ${plain(by)}: ${payloadText(answer.payload)}`)
+    else if (type === 'ack') context.say(plain(`Ack from ${by}`))
+    else context.say(`Response from ${plain(by)}: ${payloadText(answer.payload)}`)
   })
   if (context.json) {
     context.emit({ type: 'totals', ...totals })
     return
   }
-  if (options.ack) context.print(`Total acks: ${totals.acks}`)
-  context.print(`Total responses: ${totals.responses}`)
+  if (options.ack) context.say(`Total acks: ${totals.acks}`)
+  context.say(`Total responses: ${totals.responses}`)
   return
 }

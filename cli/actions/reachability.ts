@@ -21,7 +21,7 @@ export async function run(context: Context, { verbose, timeout = 0 }: Options): 
   const expected = missing.size
   const unexpected: string[] = []
   const progress = (text: string): void => {
-    if (!json) context.print(plain(text))
+    if (!json) context.say(plain(text))
   }
   progress(`Asking ${plural(expected, 'live member')} for a sign`)
   const began = performance.now()
@@ -40,10 +40,10 @@ export async function run(context: Context, { verbose, timeout = 0 }: Options): 
       missing: [...missing].map(([id, name]) => ({ id, name })),
       tookMs: took,
     })
-  else if (missing.size === 0) context.print(`All ${expected} answered within ${took} ms`)
+  else if (missing.size === 0) context.say(`All ${expected} answered within ${took} ms`)
   else context.terminal.stderr.write(advice(reached, expected, [...missing.values()]))
   if (!json && unexpected.length > 0)
-    context.print(plain(`Answered, though not alive by this daemon's list when it was read: ${unexpected.join(', ')}`))
+    context.say(plain(`Answered, though not alive by this daemon's list when it was read: ${unexpected.join(', ')}`))
   return missing.size === 0 ? 0 : 1
 }
 

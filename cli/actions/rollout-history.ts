@@ -3,6 +3,7 @@ import type { Context } from '../context.ts'
 import { phaseTint } from '../follow.ts'
 import { groupOr } from '../nodes.ts'
 import { type Column, table } from '../table.ts'
+import { stamp } from '../text.ts'
 
 const COLUMNS: readonly Column<RolloutHistory['generations'][number]>[] = [
   { head: 'GENERATION', cell: past => String(past.generation), align: 'right' },
@@ -11,8 +12,8 @@ const COLUMNS: readonly Column<RolloutHistory['generations'][number]>[] = [
   { head: 'IMAGE', cell: past => past.image.version },
   { head: 'OK', cell: past => String(past.ok), align: 'right' },
   { head: 'FAILED', cell: past => String(past.failed), align: 'right' },
-  { head: 'BEGAN', cell: past => new Date(past.since).toISOString() },
-  { head: 'LAST MOVED', cell: past => new Date(past.at).toISOString() },
+  { head: 'BEGAN', cell: past => stamp(past.since) },
+  { head: 'LAST MOVED', cell: past => stamp(past.at) },
   { head: 'REASON', cell: past => past.reason },
 ]
 

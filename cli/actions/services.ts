@@ -6,8 +6,8 @@ const COLUMNS: readonly Column<ServiceInstance>[] = [
   { head: 'SERVICE', cell: instance => instance.service },
   { head: 'NODE', cell: instance => instance.nodeName },
   { head: 'ADDRESS', cell: ({ addresses, port }) => addresses.map(host => hostPort(host, port)).join(' ') },
-  { head: 'PROTOCOL', cell: instance => instance.protocol },
-  { head: 'ZONE', cell: instance => instance.zone },
+  { head: 'PROTOCOL', cell: instance => instance.protocol, spare: true },
+  { head: 'ZONE', cell: instance => instance.zone, spare: true },
   { head: 'STATUS', cell: instance => instance.status },
   {
     head: 'HEALTH',

@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts'
-import { plain } from '../text.ts'
+import { plain, stamp } from '../text.ts'
 import { by } from './audit-list.ts'
 
 /** From effect to cause: what the node runs, and below it what led to that. */
@@ -14,7 +14,7 @@ export async function run(context: Context, node: string): Promise<undefined> {
               context.paint('bold', plain(layer === null ? why.name : `${why.name}, layer ${layer}`)),
               ...steps.map(({ seq, at, text, by: who }, index) =>
                 plain(
-                  `  ${index === 0 ? '' : 'because '}${text}${who === '' ? '' : ` (by ${by(who)})`} - entry ${seq}, ${new Date(at).toISOString()}`,
+                  `  ${index === 0 ? '' : 'because '}${text}${who === '' ? '' : ` (by ${by(who)})`} - entry ${seq}, ${stamp(at)}`,
                 ),
               ),
             ].join('\n'),

@@ -12,7 +12,7 @@ import {
 } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
 import { follow, oneLine } from '../follow.ts'
-import { plain, plural, span } from '../text.ts'
+import { plain, plural, span, stamp } from '../text.ts'
 
 // A plan on its way from one operator to the next: a file with the signed statement in base64url, which says nothing secret.
 
@@ -46,7 +46,7 @@ export function describe({ body, signers }: Statement<Plan>, names: readonly str
   const lines = [
     `plan ${body.generation} for group ${body.group}: layer ${body.layer} to ${body.version} (${body.image.slice(0, 12)})`,
     `  ${plural(body.roster.length, 'node')}, at most ${body.maxUnavailable} down at once; ${body.strategy}; undone when ${body.maxFailed} failed`,
-    `  each healthy for ${span(body.minHealthy)} within ${span(body.deadline)}; expires on ${new Date(body.notAfter).toISOString()}`,
+    `  each healthy for ${span(body.minHealthy)} within ${span(body.deadline)}; expires on ${stamp(body.notAfter)}`,
     ...(body.force ? ['  even where this image failed before (--force)'] : []),
     ...(body.reason === '' ? [] : [`  reason: ${body.reason}`]),
     `  ${names.join(', ')}`,

@@ -1,5 +1,5 @@
 import type { Millis, NodeId, Plan, RolloutDraft } from '../../protocol/index.ts'
-import { plain, plural, span } from '../text.ts'
+import { plain, plural, span, stamp } from '../text.ts'
 import { type Estimate, TAKES } from './estimate.ts'
 
 /** What a plan would touch, how much of it at once, and for how long, before anybody signs it. */
@@ -67,6 +67,6 @@ function barriers(plan: Plan, roster: RolloutDraft['roster']): string[] {
 function windows(plan: Plan, { begins }: Estimate): string[] {
   if (plan.windows.length === 0) return []
   const list = plan.windows.map(({ cron, duration, zone }) => `${cron} for ${span(duration)}, ${zone}`).join('; or ')
-  const date = (time: Millis): string => new Date(time).toISOString()
+  const date = (time: Millis): string => stamp(time)
   return [`  only within ${list}; ${begins === null ? 'which never comes' : `from ${date(begins)} on`}`]
 }

@@ -8,6 +8,7 @@ import {
   sign,
 } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
+import { stamp } from '../text.ts'
 import { checked } from './checked.ts'
 import { assertOperator, readAuthority } from './fleet.ts'
 import { loadKey } from './key-store.ts'
@@ -43,7 +44,7 @@ export async function run(context: Context, options: Options): Promise<undefined
 
   context.show({ token, expires: body.expires, fleet: authority.fleet }, () => token)
   context.hint(
-    `On the new host, before ${new Date(body.expires).toISOString()}: fleetd --join TOKEN\nWhoever holds the token can join; treat it like a password.`,
+    `On the new host, before ${stamp(body.expires)}: fleetd --join TOKEN\nWhoever holds the token can join; treat it like a password.`,
   )
   return
 }

@@ -9,6 +9,7 @@ import {
 } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
 import { findNode } from '../nodes.ts'
+import { stamp } from '../text.ts'
 import { checked } from './checked.ts'
 import { assertOperator, readAuthority } from './fleet.ts'
 import { loadKey } from './key-store.ts'
@@ -58,7 +59,7 @@ export const hotfix = (act: 'hotfix' | 'extend' | 'clear') =>
     context.show(kept, () =>
       act === 'clear'
         ? `the hotfix of ${kept.name} is over; its clean image takes its place when the group's budget allows it`
-        : `layer ${layer} of ${kept.name} is open for changes until ${new Date(mark?.due ?? 0).toISOString()}; then its clean image takes its place`,
+        : `layer ${layer} of ${kept.name} is open for changes until ${stamp(mark?.due ?? 0)}; then its clean image takes its place`,
     )
     return
   }
