@@ -34,13 +34,14 @@ export const ZONES = [
   ['n2', 'n3'],
 ]
 
-export async function shops(): Promise<Shops> {
+/** `flags`: what the first daemon is started with besides. */
+export async function shops(flags: readonly string[] = []): Promise<Shops> {
   const box = await sandbox()
   const sickness = (name: string): string => join(box.dir, `${name}.sick`)
   const daemons = await box.fleet(NAMES.length, index => ({
     group: 'web',
     zone: index < 2 ? 'a' : 'b',
-    flags: ['--tag', `place=${10 - index}`],
+    flags: ['--tag', `place=${10 - index}`, ...(index === 0 ? flags : [])],
     layers: {
       app: {
         driver: 'process',
