@@ -18,6 +18,7 @@ import {
 } from '../../rollout/index.ts'
 import type { Channel, Network } from '../network/index.ts'
 import { timeLimit } from '../time-limit.ts'
+import type { Pacer } from './pacer.ts'
 import { unpack } from './packing.ts'
 import { type Creditor, createCreditor, createPartReader } from './parts.ts'
 import type { Throttle } from './throttle.ts'
@@ -34,6 +35,8 @@ const MAX_STORING = 8 * 1024 * 1024
 const A_CHUNK = 64 * 1024
 /** How often new providers are looked for, and lost ones tried again. Milliseconds. */
 const LOOK_EVERY = 500
+/** Peers that are connected to at a time while the link may be a slow one: each handshake takes some kilobytes of it, and probes wait behind them. */
+const SHY = 2
 /** How long a peer may take to be reached; twice as long after each time that it was too short, for a slow link takes longer. Milliseconds. */
 const CONNECT_TIMEOUT = 5_000
 const LONGEST_CONNECT = 40_000
@@ -44,6 +47,7 @@ export interface DownloadInit {
   readonly network: Network
   readonly traffic: Traffic
   readonly throttle: Throttle
+  readonly pacer: Pacer
   readonly providers: (image: Digest) => readonly NodeId[]
   /** Whether a peer is in this node's zone. */
   readonly isNear: (peer: NodeId) => boolean
@@ -104,7 +108,11 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
 
     const input = (next: SwarmInput): void => {
       if (over.signal.aborted) return
+      let came = 0
+      let busy = false
       for (const [peer, channel] of channels) {
+        came += channel.receivedBytes - (told.get(channel) ?? 0)
+        busy ||= swarm.asked(peer).bytes > 0
         // A slow link takes longer for a chunk than a peer may be silent.
         let heard = told.get(channel) !== channel.receivedBytes
         told.set(channel, channel.receivedBytes)
@@ -116,6 +124,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
         }
         if (heard) for (const effect of swarm.step(init.now(), { type: 'heard', peer })) perform(effect)
       }
+      init.pacer.heard(came, busy)
       for (const effect of swarm.step(init.now(), next)) perform(effect)
     }
     const perform = (effect: SwarmEffect): void => {
@@ -183,6 +192,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       const creditor = createCreditor({
         channel,
         throttle: init.throttle,
+        pacer: init.pacer,
         asked: () => swarm.asked(peer),
         signal: either,
       })
@@ -235,11 +245,11 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       const [again, fresh] = [candidates.filter(peer => late.has(peer)), candidates.filter(peer => !late.has(peer))]
       // Where the link is the reason, several handshakes at once would each take it from the others.
       const retried = [...connecting].some(peer => late.has(peer)) ? [] : init.random.shuffle(again).slice(0, 1)
-      for (const peer of [...init.random.shuffle(fresh), ...retried].slice(
-        0,
-        Math.max(0, MAX_PEERS - channels.size - connecting.size),
-      ))
-        void connect(peer)
+      const room = Math.min(
+        MAX_PEERS - channels.size - connecting.size,
+        init.pacer.free ? MAX_PEERS : SHY - connecting.size,
+      )
+      for (const peer of [...init.random.shuffle(fresh), ...retried].slice(0, Math.max(0, room))) void connect(peer)
     }
     const connect = async (peer: NodeId): Promise<void> => {
       const patience = late.get(peer)?.patience ?? CONNECT_TIMEOUT
@@ -251,6 +261,8 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
         if (over.signal.aborted) return channel.close()
         channels.set(peer, channel)
         void read(peer, channel)
+        connecting.delete(peer)
+        look()
       } catch (error) {
         if (limit.aborted && !either.aborted)
           late.set(peer, {

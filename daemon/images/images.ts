@@ -24,6 +24,7 @@ import {
 import type { Network } from '../network/index.ts'
 import { download } from './download.ts'
 import { createLearning } from './learning.ts'
+import { createPacer } from './pacer.ts'
 import { createSharing } from './sharing.ts'
 import type { Throttle } from './throttle.ts'
 import { createTraffic, type PeerTraffic } from './traffic.ts'
@@ -120,6 +121,7 @@ export interface ImagesInit {
 export function createImages(init: ImagesInit): Images {
   const { store, network, log } = init
   const traffic = createTraffic()
+  const pacer = createPacer(init.now)
   const uploads = new Set<Upload>()
   const stopping = new AbortController()
   const { share, settled } = createSharing<StoredImage, FetchProgress>(stopping.signal)
@@ -173,6 +175,7 @@ export function createImages(init: ImagesInit): Images {
     network,
     traffic,
     throttle: init.throttle.down,
+    pacer,
     providers: init.providers,
     isNear: init.isNear,
     now: init.now,

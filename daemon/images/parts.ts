@@ -1,5 +1,6 @@
 import { FleetError, LIMITS } from '../../protocol/index.ts'
 import type { Channel } from '../network/index.ts'
+import type { Pacer } from './pacer.ts'
 import type { Throttle } from './throttle.ts'
 import { decodeMessage, encodeMessage, type Message } from './wire.ts'
 
@@ -86,7 +87,7 @@ export function createPartReader(): PartReader {
   }
 }
 
-/** Gives a sender credit for what it was asked for, as this node's own limits allow. */
+/** Gives a sender credit for what it was asked for, as this node's own limits and its link allow. */
 export interface Creditor {
   /** Something more was asked for, or the limits may have changed. */
   consider(): void
@@ -100,11 +101,13 @@ export interface Creditor {
 export function createCreditor(init: {
   readonly channel: Channel
   readonly throttle: Throttle
+  readonly pacer: Pacer
   /** What the sender was asked for and has not sent. */
   readonly asked: () => { readonly bytes: number; readonly chunks: number }
   readonly signal: AbortSignal
 }): Creditor {
-  const { channel, throttle } = init
+  const { channel, throttle, pacer } = init
+  const lane = pacer.lane()
   const closing = new AbortController()
   const signal = AbortSignal.any([init.signal, closing.signal])
   /** Credit that was not used yet; undefined while the sender may send what it likes. */
@@ -117,7 +120,8 @@ export function createCreditor(init: {
   }
   const give = async (): Promise<void> => {
     while (!signal.aborted) {
-      if (!throttle.limits(channel.peer)) {
+      if (pacer.free && !throttle.limits(channel.peer)) {
+        lane.settled(0)
         if (unused === undefined) return
         unused = undefined
         return channel.send(encodeMessage({ type: 'credit', bytes: null }))
@@ -126,10 +130,15 @@ export function createCreditor(init: {
         unused = 0
         await channel.send(encodeMessage({ type: 'credit', bytes: 0 }))
       }
-      if (lacks() <= 0) return
-      const bytes = await throttle.take(channel.peer, lacks(), signal)
-      unused += bytes
-      await channel.send(encodeMessage({ type: 'credit', bytes }))
+      if (lacks() <= 0) return lane.settled(init.asked().bytes)
+      const paced = pacer.free ? lacks() : await lane.take(lacks(), signal)
+      // Of what this node's own limits do not allow at once the rest is asked for again, and counts as on its way once only.
+      for (let left = paced; left > 0; ) {
+        const bytes = await throttle.take(channel.peer, left, signal)
+        left -= bytes
+        unused += bytes
+        await channel.send(encodeMessage({ type: 'credit', bytes }))
+      }
     }
   }
   const consider = (): void => {
@@ -144,10 +153,14 @@ export function createCreditor(init: {
   return {
     consider,
     came(bytes) {
+      lane.came(bytes)
       if (unused !== undefined) unused = Math.max(0, unused - bytes)
       consider()
     },
     starves: () => unused !== undefined && unused <= 0,
-    close: () => closing.abort(),
+    close() {
+      closing.abort()
+      lane.settled(0)
+    },
   }
 }

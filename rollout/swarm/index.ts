@@ -1,2 +1,3 @@
 export * from './allotment.ts'
 export * from './machine.ts'
+export * from './pace.ts'

@@ -10,7 +10,7 @@ import type { ImageStore, StoredImage } from '../../../rollout/index.ts'
 import { nodeNumber } from '../../membership/support.ts'
 import { eventually } from '../../support/wait.ts'
 import { quiet } from '../network/support.ts'
-import { unthrottled } from './support.ts'
+import { unpaced, unthrottled } from './support.ts'
 
 const [SELF, PEER] = [nodeNumber(1), nodeNumber(2)]
 const contents = Array.from({ length: 500 }, (_, at) => Buffer.from(`chunk ${at}`))
@@ -62,6 +62,7 @@ test('a peer that sends chunks faster than the disk takes them is read no furthe
       network: { self: SELF, openChannel: async () => flood.channel } as unknown as Network,
       traffic: createTraffic(),
       throttle: unthrottled,
+      pacer: unpaced,
       providers: () => [PEER],
       isNear: () => true,
       now: () => millis(Date.now()),

@@ -15,7 +15,7 @@ import { type ImageStore, type StoredImage, type VerifiedChunk, verifyChunk } fr
 import { nodeNumber } from '../../membership/support.ts'
 import { eventually } from '../../support/wait.ts'
 import { quiet } from '../network/support.ts'
-import { unthrottled } from './support.ts'
+import { unpaced, unthrottled } from './support.ts'
 
 const brotli = (bytes: Uint8Array, window: number): Uint8Array =>
   brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_LGWIN]: window, [constants.BROTLI_PARAM_QUALITY]: 4 } })
@@ -154,6 +154,7 @@ describe('chunks on a channel', () => {
           store,
           traffic,
           throttle: unthrottled,
+          pacer: unpaced,
           log: quiet,
           random: seededRandom(1),
           stored() {},

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { download } from '../../../daemon/images/download.ts'
+import { createPacer, type Pacer } from '../../../daemon/images/pacer.ts'
 import { createPartReader } from '../../../daemon/images/parts.ts'
 import type { Throttle, ThrottleLimits } from '../../../daemon/images/throttle.ts'
 import { createTraffic } from '../../../daemon/images/traffic.ts'
@@ -12,14 +13,15 @@ import { type ChunkRef, LIMITS, millis, seededRandom, sha256 } from '../../../pr
 import { type ImageStore, type StoredImage, type VerifiedChunk, verifyChunk } from '../../../rollout/index.ts'
 import { nodeNumber } from '../../membership/support.ts'
 import { quiet } from '../network/support.ts'
-import { throttled, unthrottled } from './support.ts'
+import { throttled, unpaced, unthrottled } from './support.ts'
 
 const [SELF, PEER] = [nodeNumber(1), nodeNumber(2)]
 const contents = Array.from({ length: 6 }, () => randomBytes(40_000))
-const index: readonly ChunkRef[] = contents.map(bytes => ({ digest: sha256(bytes), length: bytes.byteLength }))
-const image = { digest: sha256(Buffer.from('image')), index, manifest: { name: 'shop', version: '1' } } as StoredImage
+const indexOf = (chunks: readonly Uint8Array[]): readonly ChunkRef[] =>
+  chunks.map(bytes => ({ digest: sha256(bytes), length: bytes.byteLength }))
+const index = indexOf(contents)
 
-const storeOf = (chunks: readonly Uint8Array[]) => {
+const storeOf = (image: StoredImage, chunks: readonly Uint8Array[]) => {
   const held = new Map(chunks.map(bytes => [sha256(bytes), verifyChunk(sha256(bytes), bytes)!]))
   const store = {
     image: () => image,
@@ -32,7 +34,15 @@ const storeOf = (chunks: readonly Uint8Array[]) => {
 }
 
 /** Fetches the image over one channel; gives what was said on it, in its order, and what is held in the end. */
-async function transfer(up: Throttle, down: Throttle) {
+async function transfer(
+  up: Throttle,
+  down: Throttle,
+  pacer: Pacer = unpaced,
+  chunks: readonly Uint8Array[] = contents,
+) {
+  const image = {
+    ...{ digest: sha256(Buffer.from('image')), index: indexOf(chunks), manifest: { name: 'shop', version: '1' } },
+  } as StoredImage
   const said: Message[] = []
   const [ours, theirs] = memoryChannel(SELF, PEER, (_from, _to, action) => setImmediate(action))
   const tapped = (channel: Channel): Channel => ({
@@ -43,11 +53,11 @@ async function transfer(up: Throttle, down: Throttle) {
     },
   })
   const shared = { traffic: createTraffic(), log: quiet }
-  void serve(tapped(theirs), { ...shared, store: storeOf(contents).store, throttle: up, opened: () => () => {} })
-  const { held, store } = storeOf([])
+  void serve(tapped(theirs), { ...shared, store: storeOf(image, chunks).store, throttle: up, opened: () => () => {} })
+  const { held, store } = storeOf(image, [])
   await download(
     {
-      ...{ ...shared, image, store, throttle: down, random: seededRandom(1), stored() {}, progressed() {} },
+      ...{ ...shared, image, store, throttle: down, pacer, random: seededRandom(1), stored() {}, progressed() {} },
       network: { self: SELF, openChannel: async () => tapped(ours) } as unknown as Network,
       providers: () => [PEER],
       isNear: () => true,
@@ -88,6 +98,34 @@ test('a limit on the way in gives credit, and no byte comes without it', async (
     expect(credit).toBeGreaterThanOrEqual(0)
     expect(message.type).not.toBe('chunk')
   }
+})
+
+test('of a link that nothing is known of little is asked at first, and all of it at once when it turns out to be fast', async () => {
+  const many = Array.from({ length: 40 }, () => randomBytes(40_000))
+  const { said, held } = await transfer(
+    unthrottled,
+    unthrottled,
+    createPacer(() => millis(Date.now())),
+    many,
+  )
+  for (const bytes of many) expect(held.has(sha256(bytes))).toBe(true)
+  const freed = said.findIndex(message => message.type === 'credit' && message.bytes === null)
+  const [before, after] = [said.slice(0, freed), said.slice(freed)]
+  let credit = 0
+  let most = 0
+  for (const message of before) {
+    if (message.type === 'credit') credit += message.bytes!
+    if (message.type === 'part') credit -= message.bytes.byteLength
+    expect(credit).toBeGreaterThanOrEqual(0)
+    expect(message.type).not.toBe('chunk')
+    most = Math.max(most, credit)
+  }
+  expect(most).toBeGreaterThan(64 * 1024)
+  expect(said.find(message => message.type === 'credit' && message.bytes !== 0)).toEqual({
+    type: 'credit',
+    bytes: 1_400,
+  })
+  expect(after.some(({ type }) => type === 'chunk')).toBe(true)
 })
 
 test('a limit that is lifted in the middle of a transfer lets the rest pass at once, whole', async () => {
