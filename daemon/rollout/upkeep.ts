@@ -1,11 +1,13 @@
 import type { Logger } from 'pino'
 import type { Millis, Plan, Random, Statement } from '../../protocol/index.ts'
-import { type Action, type LedgerValue, stalled } from '../../rollout/index.ts'
+import { type Action, isOver, type LedgerValue, stalled } from '../../rollout/index.ts'
 import type { Groups } from './groups.ts'
 
 /** The longest that one timer sleeps: longer ones overflow, and clocks are set. */
 const LOOK_AGAIN = 60 * 60_000
-/** Nodes of a group do not all end its soak in the same moment: over so long for each of them, they take it in turn who is first. */
+/** How often a rollout is looked at that has stood still for long and is not to be paused for that: its window is closed, or there is no quorum. */
+const STILL_EVERY = 30_000
+/** Nodes of a group do not all end its soak or pause it in the same moment: over so long for each of them, they take it in turn who is first. */
 const SPREAD_PER_NODE = 20
 
 /** What a rollout needs that is nobody's own business: whoever sees first that it is time writes it, and the others see that it was written. */
@@ -42,13 +44,32 @@ export function createUpkeep(init: {
     )
   }
 
+  /** Looks when nothing has moved for too long: news of the ledger would not come, as nothing moves. */
+  const awaitStall = (value: LedgerValue, plan: Plan): void => {
+    if (isOver(value.phase) || value.phase === 'paused' || value.phase === 'soaking') return
+    const left = value.progressAt + plan.deadline + plan.progressDeadline - now()
+    const wait = (left > 0 ? left : STILL_EVERY) + random.int(SPREAD_PER_NODE * plan.roster.length + 1)
+    timer = setTimeout(
+      () => {
+        pauseStalled(value, plan)
+        awaitStall(value, plan)
+      },
+      Math.min(wait, LOOK_AGAIN),
+    )
+  }
+
+  const pauseStalled = (value: LedgerValue, plan: Plan): void => {
+    const reason = stalled(value, plan, now())
+    if (reason !== undefined) propose(value.group, { type: 'stall', reason, now: now() })
+  }
+
   return {
     observe(value, plan) {
       clearTimeout(timer)
       if (plan === undefined || stopping.signal.aborted) return
       if (value.phase === 'soaking') endSoak(value, plan.body.roster.length)
-      const reason = stalled(value, plan.body, now())
-      if (reason !== undefined) propose(value.group, { type: 'stall', reason, now: now() })
+      pauseStalled(value, plan.body)
+      awaitStall(value, plan.body)
     },
     stop() {
       stopping.abort()
