@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { isEventFrame } from '../membership/index.ts'
-import { foundFleet, type InviteToken, isToken, type Millis, parseToken } from '../protocol/index.ts'
+import { foundFleet, type InviteToken, isToken, type Millis, type NodeId, parseToken } from '../protocol/index.ts'
 import type { ImageStore } from '../rollout/index.ts'
 import {
   createGround,
@@ -269,7 +269,8 @@ export async function startFleetd(
   } else if (trust.authority() !== undefined) await standing.takePart()
   await joinConfigured(fleetd, log)
   host.start()
-  untend = tendVoters({ self: network.self, roster, ledgers, groups, now, log })
+  const isRevoked = (node: NodeId): boolean => trust.authority()?.revoked.has(node) === true
+  untend = tendVoters({ self: network.self, roster, ledgers, groups, isRevoked, now, log })
   const eventHandlers = (): readonly string[] => present.settings.eventHandler.map(({ text }) => text)
   doors = await openDoors(fleetd, { eventHandlers, random, log })
   return fleetd

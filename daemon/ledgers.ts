@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { MemberView } from '../membership/index.ts'
 import {
   type Address,
   type Authority,
@@ -23,9 +24,9 @@ import {
   encodeReply,
   encodeRequest,
   genesis,
-  grow,
   type LedgerClient,
   type LedgerValue,
+  nextVoters,
   type Voter,
   type VoterStore,
 } from '../rollout/index.ts'
@@ -126,13 +127,34 @@ export function createLedgers(init: {
   }
 }
 
-/** Whether it is up to this node to ask for more voters: the first of those there are that is here. */
-export function growth(
+/** How long a voter may be failed, or unheard of, before another takes its place. Milliseconds. */
+export const GIVEN_UP_AFTER = 3_600_000
+
+/** What is known here of a node that is a voter. */
+export interface Standing {
+  /** An operator said that it will not come back: written off, revoked. */
+  readonly putOut: boolean
+  /** Undefined when it is not listed. */
+  readonly member: Pick<MemberView, 'status' | 'since'> | undefined
+  /** Since when this daemon has been able to hear of it. */
+  readonly listening: Millis
+}
+
+/** Whether a voter is given up: an operator or it itself said that it is gone, or it has not been there for an hour. */
+export function isGivenUp({ putOut, member, listening }: Standing, now: Millis): boolean {
+  if (putOut || member?.status === 'left') return true
+  if (member !== undefined && member.status !== 'failed') return false
+  return now - Math.max(member?.since ?? 0, listening) >= GIVEN_UP_AFTER
+}
+
+/** The voters that a group should have instead, where it is up to this node to ask for them: the first of those there are that is here. */
+export function votersToAskFor(
   self: NodeId,
   value: LedgerValue,
   candidates: readonly Candidate[],
+  isGone: (node: NodeId) => boolean,
 ): readonly NodeId[] | undefined {
-  const here = new Set(candidates.filter(candidate => candidate.steady).map(candidate => candidate.node))
+  const here = new Set(candidates.filter(({ node, steady }) => steady && !isGone(node)).map(({ node }) => node))
   if (value.successors !== null || value.voters.find(node => here.has(node)) !== self) return undefined
-  return grow(value.group, value.voters, candidates)
+  return nextVoters(value.group, value.voters, candidates, isGone)
 }

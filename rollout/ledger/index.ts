@@ -37,4 +37,4 @@ export type {
   Refusal,
 } from './value.ts'
 export { createVoter, decodeState, encodeState, type Voter, type VoterStore } from './voter.ts'
-export { type Candidate, grow } from './voters.ts'
+export { type Candidate, nextVoters } from './voters.ts'

@@ -10,23 +10,30 @@ export interface Candidate {
 
 const WANTED = 5
 
+const majority = (count: number): number => (count >> 1) + 1
+
 /**
- * The voters that a group should have instead, or undefined when it has them. Grows 1 -> 3 -> 5 as steady members appear;
- * members of the group first, then the zones with the fewest voters. It only ever adds: who is there stays.
+ * The voters that a group should have instead, or undefined while it has the best that there are. They grow 1 -> 3 -> 5 as steady members appear, and
+ * others take the places of those that are gone for good: members of the group first, then the zones with the fewest voters. Who is there stays.
+ *
+ * A change is for more losses that the ledger can bear, and for nothing else. While a voter is away of which nobody knows whether it comes back, nothing
+ * is changed: a change needs a majority of the voters as they are.
  */
-export function grow(
+export function nextVoters(
   group: string,
   voters: readonly NodeId[],
   candidates: readonly Candidate[],
+  isGone: (node: NodeId) => boolean,
 ): readonly NodeId[] | undefined {
-  // A change needs a majority of the voters now; while one is away is no time for it.
-  const present = new Set(candidates.filter(candidate => candidate.steady).map(candidate => candidate.node))
-  if (voters.some(voter => !present.has(voter))) return undefined
+  const steady = candidates.filter(candidate => candidate.steady && !isGone(candidate.node))
+  const present = new Set(steady.map(candidate => candidate.node))
+  const staying = voters.filter(voter => !isGone(voter))
+  if (staying.length < majority(voters.length) || staying.some(voter => !present.has(voter))) return undefined
   const zoneOf = new Map(candidates.map(candidate => [candidate.node, candidate.zone]))
-  const chosen = [...voters]
+  const chosen = [...staying]
   const zones = new Map<string, number>()
-  for (const voter of voters) zones.set(zoneOf.get(voter) ?? '', (zones.get(zoneOf.get(voter) ?? '') ?? 0) + 1)
-  const rest = candidates.filter(candidate => candidate.steady && !voters.includes(candidate.node))
+  for (const voter of chosen) zones.set(zoneOf.get(voter) ?? '', (zones.get(zoneOf.get(voter) ?? '') ?? 0) + 1)
+  const rest = steady.filter(candidate => !voters.includes(candidate.node))
   while (chosen.length < WANTED && rest.length > 0) {
     rest.sort(
       (a, b) =>
@@ -39,5 +46,6 @@ export function grow(
     zones.set(next.zone, (zones.get(next.zone) ?? 0) + 1)
   }
   if (chosen.length % 2 === 0) chosen.pop()
-  return chosen.length > voters.length ? chosen : undefined
+  const bears = (here: number, all: number): number => here - majority(all)
+  return bears(chosen.length, chosen.length) > bears(staying.length, voters.length) ? chosen : undefined
 }

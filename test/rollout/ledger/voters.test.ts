@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Candidate, grow } from '../../../rollout/index.ts'
+import type { NodeId } from '../../../protocol/index.ts'
+import { type Candidate, nextVoters } from '../../../rollout/index.ts'
 import { NODES } from './fixtures.ts'
 
 const steady = (index: number, zone = 'z', group = 'web'): Candidate => ({
@@ -10,6 +11,14 @@ const steady = (index: number, zone = 'z', group = 'web'): Candidate => ({
   steady: true,
 })
 const one = NODES.slice(0, 1)
+const grow = (
+  group: string,
+  voters: readonly NodeId[],
+  candidates: readonly Candidate[],
+  gone: readonly number[] = [],
+) => nextVoters(group, voters, candidates, node => gone.some(index => NODES[index] === node))
+const all = (...indices: number[]): Candidate[] => indices.map(index => steady(index))
+const nodes = (...indices: number[]): NodeId[] => indices.map(index => NODES[index]!)
 
 test('one voter becomes three and then five as members appear', () => {
   expect(grow('web', one, [steady(0)])).toBeUndefined()
@@ -46,7 +55,22 @@ test('while a voter is away nothing is changed, and who is mostly away never bec
   expect(grow('web', one, [steady(0), { ...steady(1), steady: false }, steady(2)])).toBeUndefined()
 })
 
-test('it only adds, always to an odd number, and never a member that is not steady', () => {
+test('a voter that is gone for good gives its place to another, whether it is there or not', () => {
+  expect(grow('web', nodes(0, 1, 2), all(0, 1, 3), [2])).toEqual(nodes(0, 1, 3))
+  expect(grow('web', nodes(0, 1, 2), all(0, 1, 2, 3), [2])).toEqual(nodes(0, 1, 3))
+  expect(grow('web', nodes(0, 1, 2, 3, 4), all(0, 1, 2, 5), [3, 4])).toEqual(nodes(0, 1, 2))
+  expect(grow('web', nodes(0, 1, 2, 3, 4), all(0, 1, 2, 5, 6), [3, 4])).toEqual(nodes(0, 1, 2, 5, 6))
+})
+
+test('nothing is changed for no gain, without a majority of those who vote now, or while another is away', () => {
+  expect(grow('web', nodes(0, 1, 2), all(0, 1), [2])).toBeUndefined()
+  expect(grow('web', nodes(0, 1, 2, 3, 4), all(0, 1, 2, 3), [4])).toBeUndefined()
+  expect(grow('web', nodes(0, 1, 2), all(0, 3, 4, 5), [1, 2])).toBeUndefined()
+  expect(grow('web', nodes(0, 1, 2, 3, 4), all(0, 1, 2, 5, 6), [4])).toBeUndefined()
+  expect(grow('web', one, all(1, 2, 3), [0])).toBeUndefined()
+})
+
+test('while nobody is gone it only adds, always to an odd number, and never a member that is not steady', () => {
   fc.assert(
     fc.property(
       fc.shuffledSubarray([1, 3, 5] as const, { minLength: 1, maxLength: 1 }),
