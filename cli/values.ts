@@ -73,6 +73,20 @@ export function oneOf(...choices: readonly string[]): Choice<[], string> {
   return Object.assign(parse, { choices })
 }
 
+/** What a rollout may be like. `surge` is known of by name, since people look for it. */
+const STRATEGIES = ['rolling', 'canary', 'waves', 'at-once'] as const
+export type Strategy = (typeof STRATEGIES)[number]
+export const strategy = Object.assign(
+  (text: string): Strategy => {
+    if (text === 'surge')
+      throw new InvalidArgumentError(
+        'surge is not built: no driver starts another host beside this one; use rolling, which keeps all but --max-unavailable of them in service',
+      )
+    return oneOf(...STRATEGIES)(text) as Strategy
+  },
+  { choices: STRATEGIES },
+)
+
 /** The same, gathered over repeats. */
 export function someOf(...choices: readonly string[]): Choice<[before?: readonly string[]], string[]> {
   const one = oneOf(...choices)

@@ -3,7 +3,7 @@ import { run as rolloutHistory } from '../actions/rollout-history.ts'
 import { run as rolloutList } from '../actions/rollout-list.ts'
 import { run as rolloutStatus } from '../actions/rollout-status.ts'
 import type { Flag, Group, Spec } from '../spec.ts'
-import { collect, countOrShare, duration, oneOf, patternPair, positive, waves } from '../values.ts'
+import { collect, countOrShare, duration, patternPair, positive, strategy, waves } from '../values.ts'
 import { GROUP_FLAG } from './fleet.ts'
 
 const REASON: Flag = { flags: '--reason <text>', help: 'why; shown in status and kept' }
@@ -31,7 +31,7 @@ export const ROLLOUT: Group = {
         {
           flags: '--strategy <strategy>',
           help: 'rolling (default), canary, waves, or at-once: all down at the same time',
-          parse: oneOf('rolling', 'canary', 'waves', 'at-once'),
+          parse: strategy,
         },
         {
           flags: '--max-unavailable <n|p%>',

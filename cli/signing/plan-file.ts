@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander'
 import { LineCounter, parseDocument } from 'yaml'
 import * as z from 'zod'
 import { FleetError } from '../../protocol/errors.ts'
-import { countOrShare, duration } from '../values.ts'
+import { countOrShare, duration, strategy } from '../values.ts'
 
 const time = z.string().transform((text, ctx) => parsed(() => duration(text), ctx))
 const count = z.union([
@@ -16,7 +16,10 @@ const planFileSchema = z.strictObject({
   image: z.string().optional(),
   group: z.string().optional(),
   select: z.record(z.string(), z.string()).optional(),
-  strategy: z.enum(['rolling', 'canary', 'waves', 'at-once']).optional(),
+  strategy: z
+    .string()
+    .transform((text, ctx) => parsed(() => strategy(text), ctx))
+    .optional(),
   maxUnavailable: count.optional(),
   canary: z.number().int().min(1).optional(),
   waves: z.array(count).min(1).optional(),

@@ -281,6 +281,22 @@ describe('what runs', () => {
     expect((await fix('list')).stdout).toMatch(/no node has a hotfix/)
   }, 90_000)
 
+  test('is clean again at once when an operator clears its hotfix', async () => {
+    const n3 = daemons[3]!
+    const slot = slotOf(n3)
+    const fix = (...args: string[]) => daemons[0]!.ctl('hotfix', ...args)
+    expect((await fix('start', 'n3', '--layer', 'app', '--ttl', '1h', '--reason', 'ticket 813')).code).toBe(0)
+    writeFileSync(join(slot, 'version'), 'by hand')
+    await eventually('it to be tainted', async () => (await taintOf('n3')).join() === 'hotfix')
+    expect((await fix('clear', 'n3', '--layer', 'app')).code).toBe(0)
+    await eventually(
+      'its image to be in place afresh',
+      async () => slotOf(n3) !== slot && (await taintOf('n3')).length === 0,
+    )
+    expect(readFileSync(join(slotOf(n3), 'version'), 'utf8')).not.toBe('by hand')
+    expect((await fix('list')).stdout).toMatch(/no node has a hotfix/)
+  }, 90_000)
+
   test('goes first in the next rollout where it is tainted, and is replaced though it runs that image', async () => {
     const { image } = await shop.status()
     const hotfix = async (name: string): Promise<void> => {
