@@ -16,8 +16,8 @@ const FRAMING = 64
 
 /** Sends messages as the limits allow: whole where there are none. One message at a time. */
 export interface PartSender {
-  /** Resolves when all of it was handed on. `inParts`: the receiver takes parts. Rejects when the channel is gone or the signal is aborted. */
-  send(frame: Uint8Array, inParts: boolean): Promise<void>
+  /** Resolves when all of it was handed on. `inParts`: the receiver takes parts; `headroom` as of a channel. Rejects when the channel is gone or the signal is aborted. */
+  send(frame: Uint8Array, inParts: boolean, headroom: number): Promise<void>
   /** The receiver has told how much more it takes; null: as much as there is. */
   credit(bytes: number | null): void
 }
@@ -36,14 +36,14 @@ export function createPartSender(channel: Channel, throttle: Throttle, signal: A
     }
   }
   return {
-    async send(frame, inParts) {
+    async send(frame, inParts, headroom) {
       if (!inParts) {
         for (let at = 0; at < frame.byteLength; ) at += await throttle.take(channel.peer, frame.byteLength - at, signal)
-        return channel.send(frame)
+        return channel.send(frame, headroom)
       }
       for (let at = 0; at < frame.byteLength; ) {
         if (at === 0 && credit === Number.POSITIVE_INFINITY && !throttle.limits(channel.peer))
-          return channel.send(frame)
+          return channel.send(frame, headroom)
         await credited()
         const most = Math.min(frame.byteLength - at, credit, LONGEST)
         const end = at + (await throttle.take(channel.peer, most, signal))

@@ -7,7 +7,7 @@ import { createPartSender } from './parts.ts'
 import { createPays } from './pays.ts'
 import type { Throttle } from './throttle.ts'
 import type { Traffic } from './traffic.ts'
-import { decodeMessage, encodeChunkBefore, encodeMessage, MAX_INDEXES } from './wire.ts'
+import { CHUNK_HEAD, decodeMessage, encodeChunkBefore, encodeMessage, MAX_INDEXES } from './wire.ts'
 
 /** New chunks are told of together this often, milliseconds. */
 const TELL_EVERY = 50
@@ -63,6 +63,7 @@ export async function serve(
           ? encodeChunkBefore(at, bytes)
           : encodeMessage({ type: 'chunk', index: at, bytes }),
       accepts.includes('parts'),
+      packed === undefined && hasHeadroom ? HEADROOM - CHUNK_HEAD : 0,
     )
     pays.sent(performance.now(), { bytes: bytes.byteLength, packing })
     traffic.at(image!, channel.peer).sent += (packed ?? bytes).byteLength

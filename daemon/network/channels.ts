@@ -110,7 +110,7 @@ function channelOver(peer: NodeId, over: Frames): Channel {
       return over.receivedBytes
     },
     frames: incoming(),
-    async send(frame) {
+    async send(frame, headroom) {
       if (closed) throw new FleetError('unavailable', `the channel to ${peer} is closed`)
       if (frame.byteLength > LIMITS.channelFrame)
         throw new FleetError(
@@ -118,7 +118,7 @@ function channelOver(peer: NodeId, over: Frames): Channel {
           `a channel frame has at most ${LIMITS.channelFrame} bytes, not ${frame.byteLength}`,
         )
       try {
-        await over.send(frame)
+        await over.send(frame, headroom)
       } catch (cause) {
         throw new FleetError('unavailable', `the channel to ${peer} was closed`, { cause })
       }

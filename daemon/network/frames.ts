@@ -25,8 +25,11 @@ export interface Frames {
   readonly receivedBytes: number
   /** Bytes that were given to `send` and that the transport has not taken yet. */
   readonly queuedBytes: number
-  /** Resolves once the transport took the frame, so that awaiting it is back-pressure. Rejects when the stream ends first. */
-  send(frame: Uint8Array): Promise<void>
+  /**
+   * Resolves once the transport took the frame, so that awaiting it is back-pressure. Rejects when the stream ends first. `headroom`: as many bytes
+   * before the frame in its memory may be overwritten.
+   */
+  send(frame: Uint8Array, headroom?: number): Promise<void>
   /** Sends what is queued, then ends our side. Resolves when that is done or the stream is gone; never rejects. */
   end(): Promise<void>
   /** Ends both sides at once; the peer sees a reset. */

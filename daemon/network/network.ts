@@ -26,8 +26,11 @@ export interface Admission {
 /** A two-way stream of frames of at most LIMITS.channelFrame bytes, for bulk data. Closing either end ends `frames`. */
 export interface Channel {
   readonly peer: NodeId
-  /** Resolves when the frame was handed on, so that awaiting it is back-pressure. Rejects `unavailable` once the channel is gone. */
-  send(frame: Uint8Array): Promise<void>
+  /**
+   * Resolves when the frame was handed on, so that awaiting it is back-pressure. Rejects `unavailable` once the channel is gone. `headroom`: as many bytes
+   * before the frame in its memory may be overwritten, so that its length can be put there and the frame need not be copied.
+   */
+  send(frame: Uint8Array, headroom?: number): Promise<void>
   readonly frames: AsyncIterable<Uint8Array>
   /** Bytes that have come so far, those of a frame that is not whole yet among them: on a slow link the only sign that it comes. */
   readonly receivedBytes: number

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { encode } from 'it-length-prefixed'
 import { expect, test } from 'vitest'
 import { createFrameReader } from '../../../daemon/network/bulk/frame-reader.ts'
+import { withLength } from '../../../daemon/network/bulk/tls.ts'
 
 const MAX = 300_000
 const framed = (frames: readonly Uint8Array[]): Buffer =>
@@ -54,3 +55,19 @@ test('a length over the limit, or of no end, is refused before any of it is kept
   ])
     expect(() => read(Buffer.from(hostile), [])).toThrow(expect.objectContaining({ code: 'corrupt' }))
 })
+
+test.each([0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])(
+  'a frame of %i bytes is sent as it-length-prefixed would, in its own memory where there is room before it',
+  length => {
+    const memory = randomBytes(10 + length)
+    const frame = memory.subarray(10)
+    const expected = Buffer.from(encode.single(Uint8Array.from(frame)).subarray())
+    const copied = withLength(frame, 0)
+    expect(expected.equals(copied)).toBe(true)
+    const before = Buffer.from(memory.subarray(0, 6))
+    const inPlace = withLength(frame, 4)
+    expect(expected.equals(inPlace)).toBe(true)
+    expect(inPlace.buffer).toBe(memory.buffer)
+    expect(memory.subarray(0, 6).equals(before)).toBe(true)
+  },
+)
