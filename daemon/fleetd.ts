@@ -1,6 +1,16 @@
 import type { Logger } from 'pino'
 import { isEventFrame } from '../membership/index.ts'
-import { foundFleet, type InviteToken, isToken, type Millis, type NodeId, parseToken } from '../protocol/index.ts'
+import {
+  type DocumentKind,
+  foundFleet,
+  type InviteToken,
+  isToken,
+  type Millis,
+  type NodeId,
+  parseToken,
+  type Recovery,
+  type Statement,
+} from '../protocol/index.ts'
 import type { ImageStore } from '../rollout/index.ts'
 import {
   createGround,
@@ -30,7 +40,15 @@ import { type Network, parseAddress } from './network/index.ts'
 import { operatorKey } from './operator-key.ts'
 import type { Pushes } from './pushes/index.ts'
 import { createQueries, type Queries } from './queries/index.ts'
-import { createReboots, createRollouts, type Groups, type Plans, type Reboots, type Rollouts } from './rollout/index.ts'
+import {
+  createReboots,
+  createRollouts,
+  type Groups,
+  type Plans,
+  type Reboots,
+  type Rollouts,
+  recoveryOf,
+} from './rollout/index.ts'
 import type { DataDir } from './state/index.ts'
 import { dispatchEvents } from './topic-events.ts'
 import type { Labels, Trust } from './trust/index.ts'
@@ -72,8 +90,11 @@ export interface Fleetd {
   /** Takes a policy or a revocation, wherever it came from, and tells the audit log when it was news. */
   acceptPolicy(statement: Uint8Array): Promise<void>
   acceptRevocation(statement: Uint8Array): Promise<void>
+  acceptRecovery(statement: Statement<Recovery>): void
+  /** What an operator may sign so that a ledger goes on without voters that are lost. Throws `refused` while a majority answers. */
+  draftRecovery(group: string, signal: AbortSignal): Promise<Recovery>
   /** Passes a document on to all members, and to its own disk. */
-  spread(kind: 'plan' | 'policy' | 'revocation', statement: Uint8Array): Promise<void>
+  spread(kind: DocumentKind, statement: Uint8Array): Promise<void>
   labels(): Labels
   /** Takes up those settings of the next configuration that can change while it runs (RELOADABLE). Throws `refused` when the invite forbids a tag. */
   reload(next: Config): void
@@ -169,7 +190,7 @@ export async function startFleetd(
     wall: Date.now,
     random,
   })
-  const standing = createStanding(ground, { handlers, groups, rollouts, services })
+  const standing = createStanding(ground, { handlers, groups, ledgers, rollouts, services })
   let doors: Doors | undefined
   let untend: (() => void) | undefined
 
@@ -205,6 +226,9 @@ export async function startFleetd(
     enter: standing.enter,
     acceptPolicy: standing.acceptPolicy,
     acceptRevocation: standing.acceptRevocation,
+    acceptRecovery: standing.acceptRecovery,
+    draftRecovery: async (group, signal) =>
+      recoveryOf(await ledgers.survey(group, signal), groups.known(group), { members: roster.all, plans, now, random }),
     spread: roster.spread,
     labels,
     reload: standing.reload,

@@ -4,6 +4,7 @@ import {
   type Address,
   type Authority,
   type Digest,
+  eraOf,
   FleetError,
   type Millis,
   type NodeId,
@@ -12,6 +13,7 @@ import {
   PLAN,
   type Plan,
   type Random,
+  type Recovery,
   type Statement,
   toFleetError,
 } from '../protocol/index.ts'
@@ -27,6 +29,9 @@ import {
   type LedgerClient,
   type LedgerValue,
   nextVoters,
+  type Reply,
+  type Request,
+  recovered,
   type Voter,
   type VoterStore,
 } from '../rollout/index.ts'
@@ -44,6 +49,20 @@ export interface Ledgers {
   believe(value: LedgerValue): void
   readonly voter: Voter
   genesisVoters(group: string): readonly NodeId[]
+  /** Takes an operator's word that the ledger of a group goes on without its lost voters; it is on disk already. False when it is no news. */
+  acceptRecovery(recovery: Recovery): boolean
+  /** Whether a value may be taken note of: what follows a recovery only by whoever has the operator's word of it on disk. */
+  isOfEra(value: LedgerValue): boolean
+  /** What is known of a ledger whose voters are lost: asked of each voter alone. */
+  survey(group: string, signal: AbortSignal): Promise<Survey>
+}
+
+/** What those who are left know of a group's ledger. */
+export interface Survey {
+  /** The newest value that anybody has. */
+  readonly newest: LedgerValue
+  /** Its voters that did not answer. */
+  readonly silent: readonly NodeId[]
 }
 
 /** The voters that a group begins with: by the oldest policy that names them, because what was begun once is not begun again elsewhere. */
@@ -72,11 +91,18 @@ export function createLedgers(init: {
 }): Ledgers {
   const { network, trust, random, now } = init
   const clients = new Map<string, LedgerClient>()
+  const recoveries = new Map<string, LedgerValue>()
+  const isOfEra = ({ group, epoch }: LedgerValue): boolean => eraOf(epoch) <= eraOf(recoveries.get(group)?.epoch ?? 0)
   const votersOf = (group: string): readonly NodeId[] => genesisVoters(trust.demand(), group)
   // A kept plan's right to be said was checked when it was taken; operators come and go.
   const { plan, objection } = init
-  const voter = createVoter({ self: network.self, plan, genesisVoters: votersOf, objection, now }, init.store, bytes =>
-    open(PLAN, trust.demand().fleet, bytes),
+  const voter = createVoter(
+    {
+      ...{ self: network.self, plan, genesisVoters: votersOf, objection, now },
+      recovered: group => recoveries.get(group),
+    },
+    init.store,
+    bytes => open(PLAN, trust.demand().fleet, bytes),
   )
   const opened = (bytes: Uint8Array): Statement<Plan> => {
     try {
@@ -88,6 +114,18 @@ export function createLedgers(init: {
   }
   network.serve(SERVICE, async (_from, body) => encodeReply(await voter.answer(decodeRequest(body, opened))))
 
+  const ask = async (to: NodeId, request: Request, signal: AbortSignal): Promise<Reply> => {
+    if (to === network.self) return voter.answer(request)
+    const bounded = timeLimit(ASK_TIMEOUT, signal)
+    const body = encodeRequest(request)
+    const reply = decodeReply(
+      await network.request(to, SERVICE, body, { signal: bounded, addresses: init.addresses(to) }),
+    )
+    if (reply.type === 'moved' && !isOfEra(reply.first))
+      throw new FleetError('unavailable', 'it goes by a recovery that this node has not heard of yet')
+    return reply
+  }
+
   const client = (group: string): LedgerClient => {
     let known = clients.get(group)
     if (known === undefined) {
@@ -97,17 +135,10 @@ export function createLedgers(init: {
         plan: init.plan,
         random,
         now,
-        async send(to, request, signal) {
-          if (to === network.self) return voter.answer(request)
-          const bounded = timeLimit(ASK_TIMEOUT, signal)
-          return decodeReply(
-            await network.request(to, SERVICE, encodeRequest(request), {
-              signal: bounded,
-              addresses: init.addresses(to),
-            }),
-          )
-        },
+        send: ask,
       })
+      const first = recoveries.get(group)
+      if (first !== undefined) known.believe(first)
       clients.set(group, known)
     }
     return known
@@ -116,7 +147,33 @@ export function createLedgers(init: {
   return {
     voter,
     genesisVoters: votersOf,
-    believe: value => client(value.group).believe(value),
+    believe(value) {
+      if (isOfEra(value)) client(value.group).believe(value)
+    },
+    isOfEra,
+    acceptRecovery(body) {
+      const first = recovered(body)
+      if (first.epoch <= (recoveries.get(body.group)?.epoch ?? 0)) return false
+      recoveries.set(body.group, first)
+      clients.get(body.group)?.believe(first)
+      return true
+    },
+    async survey(group, signal) {
+      let newest = voter.state(group)?.value ?? recoveries.get(group) ?? genesis(group, votersOf(group))
+      // Who has moved on names voters that have not been asked yet.
+      for (;;) {
+        const { epoch, voters } = newest
+        const answers = await Promise.allSettled(voters.map(to => ask(to, { type: 'read', group, epoch }, signal)))
+        const silent = voters.filter((_, at) => answers[at]!.status === 'rejected')
+        for (const answer of answers) {
+          if (answer.status === 'rejected') continue
+          const { value: reply } = answer
+          const value = reply.type === 'state' ? reply.value : reply.type === 'moved' ? reply.first : newest
+          if (isNewer(value, newest)) newest = value
+        }
+        if (newest.epoch === epoch) return { newest, silent }
+      }
+    },
     access: group => ({
       propose: (action, signal) => client(group).propose(action, signal),
       async read(signal) {
@@ -126,6 +183,9 @@ export function createLedgers(init: {
     }),
   }
 }
+
+const isNewer = (a: LedgerValue, b: LedgerValue): boolean =>
+  a.epoch !== b.epoch ? a.epoch > b.epoch : a.version > b.version
 
 /** How long a voter may be failed, or unheard of, before another takes its place. Milliseconds. */
 export const GIVEN_UP_AFTER = 3_600_000

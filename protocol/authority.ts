@@ -19,6 +19,7 @@ import {
 import { POLICY, type Policy } from './statements/policy.ts'
 import { PUSH, type Push } from './statements/push.ts'
 import { ANSWER, type Answer, QUERY, type Query } from './statements/query.ts'
+import { RECOVERY, type Recovery } from './statements/recovery.ts'
 import { ORDER, type Order, PLAN, type Plan } from './statements/rollout.ts'
 
 /**
@@ -234,6 +235,21 @@ export function openMarkOrder(authority: Authority, bytes: Uint8Array, now: Mill
   assertOperator(authority, order)
   assertNotFromTheFuture(order, now)
   return order
+}
+
+/** Opens a recovery: an operator's signature. */
+export function openRecovery(authority: Authority, bytes: Uint8Array): Statement<Recovery> {
+  const recovery = open(RECOVERY, authority.fleet, bytes)
+  assertOperator(authority, recovery)
+  return recovery
+}
+
+/** Opens a recovery that this node took before and kept: whoever signed it was an operator then. */
+export function openKeptRecovery(authority: Authority, bytes: Uint8Array): Statement<Recovery> {
+  const recovery = open(RECOVERY, authority.fleet, bytes)
+  if (!wasEverOperator(authority, recovery))
+    throw new FleetError('unauthorized', `${recovery.domain}: not signed by an operator that this fleet ever had`)
+  return recovery
 }
 
 export function openOrder(authority: Authority, bytes: Uint8Array): Statement<Order> {

@@ -6,21 +6,18 @@ import { LIMITS } from './limits.ts'
 import { idOf } from './statement.ts'
 
 /** What the fleet keeps for ever and passes on to whoever lacks it: an operator's signed word, with its kind in front. */
-export type DocumentKind = 'plan' | 'policy' | 'revocation'
+export type DocumentKind = 'plan' | 'policy' | 'revocation' | 'recovery'
+
+const KINDS: readonly unknown[] = ['plan', 'policy', 'revocation', 'recovery'] satisfies DocumentKind[]
+const isKind = (given: unknown): given is DocumentKind => KINDS.includes(given)
 
 export const encodeDocument = (kind: DocumentKind, statement: Uint8Array): Uint8Array => encode([kind, statement])
 
 /** Throws `corrupt` or `too-large`. */
 export function decodeDocument(bytes: Uint8Array): { kind: DocumentKind; statement: Uint8Array } {
   const raw = decode(bytes, LIMITS.plan + 1024)
-  if (
-    Array.isArray(raw) &&
-    raw.length === 2 &&
-    (raw[0] === 'plan' || raw[0] === 'policy' || raw[0] === 'revocation') &&
-    raw[1] instanceof Uint8Array
-  ) {
+  if (Array.isArray(raw) && raw.length === 2 && isKind(raw[0]) && raw[1] instanceof Uint8Array)
     return { kind: raw[0], statement: raw[1] }
-  }
   throw new FleetError('corrupt', 'not a document of the fleet')
 }
 

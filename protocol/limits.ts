@@ -26,6 +26,8 @@ export const LIMITS = {
   /** A ledger's value: a few permits, three bitmaps of the roster, and lists of digests. */
   ledgerValue: 64 * 1024,
   revocation: 2 * 1024,
+  /** Names the members of a group. */
+  recovery: 64 * 1024,
   endorsement: 1024,
   auditHead: 1024,
   /** One bundle of evidence. */
@@ -50,6 +52,8 @@ export const LIMITS = {
   /** 40 bytes a chunk: about 170 GiB of image. */
   chunkIndex: 128 * 1024 * 1024,
   roster: 4096,
+  /** Of one recovery: each begins with a permit, and a ledger's value has to hold them. */
+  recoveredMembers: 400,
   /** Of one plan. */
   waves: 32,
   windows: 8,

@@ -27,7 +27,14 @@ export function simulate(setting: Setting, target: number, seed = 1): Figure[] {
   const world = createWorld(
     {
       ...{ voters: VOTERS, hosts: count, k: budget, canary: 0, maxFailed: 1, loss: 0, firstEver: false },
-      ...{ notAfter: undefined, losesOne: false, clocksJump: false, readEvery: readEvery(count), well: () => true },
+      ...{
+        notAfter: undefined,
+        losesOne: false,
+        losesMajority: false,
+        clocksJump: false,
+        readEvery: readEvery(count),
+        well: () => true,
+      },
     },
     seededRandom(seed),
     undefined,

@@ -1,6 +1,7 @@
 import { run as ledgerShow } from '../actions/ledger-show.ts'
 import { run as policyShow } from '../actions/policy-show.ts'
 import type { Group, Spec } from '../spec.ts'
+import { collect } from '../values.ts'
 
 export const NODE: Group = {
   name: 'node',
@@ -26,6 +27,21 @@ export const LEDGER: Group = {
       summary: "a group's voters, epoch and permits, read from a majority",
       example: 'fleetctl ledger show web',
       load: async () => ledgerShow,
+    },
+    {
+      usage: 'recover [group]',
+      summary: 'let a ledger go on whose majority of voters is gone for good',
+      flags: [
+        {
+          flags: '--lost <node>',
+          help: 'a voter that will never come back: all that do not answer (repeatable)',
+          parse: collect,
+        },
+        { flags: '--reason <text>', help: 'why', required: true },
+      ],
+      example: `fleetctl ledger recover web --lost beta --lost gamma --reason "the rack burnt"
+    without --lost it says who does not answer. Every host of the group begins with a permit, which it gives back once it is in service`,
+      load: async () => (await import('../signing/index.ts')).ledgerRecover,
     },
   ],
 }

@@ -19,7 +19,7 @@ const QUORUM: Check = {
           {
             severity: 'problem',
             what: `the ledger of group ${group} cannot be read from a majority of its voters, and no host there may be replaced: ${fact.error}`,
-            mend: `Bring back the hosts of the group that are down${failed.length === 0 ? '' : ` (${names(failed)})`}: its voters are among them.`,
+            mend: `Bring back the hosts of the group that are down${failed.length === 0 ? '' : ` (${names(failed)})`}: its voters are among them. If they will never come back: fleetctl ledger recover ${group}.`,
             on: failed[0] ?? info.name,
             run: failed.length === 0 ? `fleetctl members --group ${group}` : 'systemctl start fleetd',
           },
@@ -33,7 +33,7 @@ const QUORUM: Check = {
         {
           severity: 'warning',
           what: `${names(gone.map(({ name }) => name))}, of the ${voters.length} voters of group ${group}, ${isAre(gone.length)} down${spare > 0 ? '' : '; when one more fails, no host there may be replaced'}`,
-          mend: 'Bring it back with its own data directory: nobody takes its place, and more voters come only while all are there.',
+          mend: 'Bring it back with its own data directory; if it will never come back, write it off: another host takes its place.',
           on: gone[0]!.name,
           run: 'systemctl start fleetd',
         },

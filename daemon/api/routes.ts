@@ -81,6 +81,8 @@ export function answersOf(service: FleetService): Answers {
     'GET /v1/audit/export': ({ query }, signal) =>
       service.exportAudit(query.node, { entry: query.entry ?? 1, line: query.line ?? 0 }, signal),
     'GET /v1/why/:node': ({ params }, signal) => service.why(params.node, signal),
+    'GET /v1/ledger/:group/recovery': ({ params }, signal) => service.draftRecovery(params.group, signal),
+    'POST /v1/recoveries': ({ body }, signal) => nothing(service.recover(body.statement, signal)),
     'GET /v1/ledger/:group': ({ params }, signal) => service.ledger(params.group, signal),
   }
 }

@@ -36,6 +36,7 @@ import type {
   QueryTotals,
   Readiness,
   Received,
+  RecoveryDraft,
   Removed,
   RolloutDraft,
   RolloutHistory,
@@ -152,6 +153,10 @@ export interface FleetService {
   /** `node` is a name, an id or the beginning of one. */
   explain(group: string, node: string, signal: AbortSignal): Promise<Explanation>
   ledger(group: string, signal: AbortSignal): Promise<LedgerView>
+  /** Throws `refused` while a majority of the voters answers. */
+  draftRecovery(group: string, signal: AbortSignal): Promise<RecoveryDraft>
+  /** Throws as `draftRecovery`, and `unauthorized`. */
+  recover(statement: Uint8Array, signal: AbortSignal): Promise<void>
 
   /** Carries the order to its node. Throws what that node has against it, or `unavailable`. */
   mark(statement: Uint8Array, signal: AbortSignal): Promise<KeptView>

@@ -40,6 +40,7 @@ export function createGroupLedgers(ground: Ground, obedience: () => Obedience): 
     trust,
     network,
     access: ledgers.access,
+    isOfEra: ledgers.isOfEra,
     members: () => ({
       count: roster.members()?.stats().alive ?? 0,
       knows: node => node === network.self || roster.knows(node),

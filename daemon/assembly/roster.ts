@@ -1,5 +1,12 @@
 import type { MemberView } from '../../membership/index.ts'
-import { encodeDocument, FleetError, LIMITS, type NodeId, type Random } from '../../protocol/index.ts'
+import {
+  type DocumentKind,
+  encodeDocument,
+  FleetError,
+  LIMITS,
+  type NodeId,
+  type Random,
+} from '../../protocol/index.ts'
 import type { Down } from '../../rollout/index.ts'
 import type { Members } from '../members/index.ts'
 
@@ -17,7 +24,7 @@ export interface Roster {
   /** Members of this group that were not expected to be away and are: they count against its budget, whether a plan names them or not. */
   down(group: string): readonly Down[]
   /** Passes a document on to all members, and to this node's disk. Throws `unclaimed`. */
-  spread(kind: 'plan' | 'policy' | 'revocation', statement: Uint8Array): Promise<void>
+  spread(kind: DocumentKind, statement: Uint8Array): Promise<void>
 }
 
 export function createRoster(random: Random): Roster {

@@ -1,10 +1,19 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type MemberEvent, type MemberView, PROFILES, type SelfRecord } from '../../membership/index.ts'
-import { decodeDocument, type InviteToken } from '../../protocol/index.ts'
+import {
+  type DocumentKind,
+  decodeDocument,
+  type InviteToken,
+  openKeptRecovery,
+  openRecovery,
+  type Recovery,
+  type Statement,
+} from '../../protocol/index.ts'
 import { refusals } from '../audit/index.ts'
 import { type Config, changedTags } from '../config/index.ts'
 import { createEvents, type Events } from '../events/index.ts'
 import type { Handlers } from '../handlers/index.ts'
+import type { Ledgers } from '../ledgers.ts'
 import { createMemberWords } from '../member-words.ts'
 import { createMembers } from '../members/index.ts'
 import type { Groups, Rollouts } from '../rollout/index.ts'
@@ -25,6 +34,8 @@ export interface Standing {
   /** Takes a policy or a revocation, wherever it came from, and tells the audit log when it was news. */
   acceptPolicy(statement: Uint8Array): Promise<void>
   acceptRevocation(statement: Uint8Array): Promise<void>
+  /** Takes an operator's word on a ledger whose voters are lost, which is on disk; the audit log is told when it is news. Throws `unauthorized`. */
+  acceptRecovery(statement: Statement<Recovery>): void
   /** Takes up those settings of the next configuration that can change while it runs (RELOADABLE). Throws `refused` when the invite forbids a tag. */
   reload(next: Config): void
   close(): Promise<void>
@@ -33,11 +44,15 @@ export interface Standing {
 export interface StandingParts {
   readonly handlers: Handlers
   readonly groups: Groups
+  readonly ledgers: Ledgers
   readonly rollouts: Rollouts
   readonly services: Services
 }
 
-export function createStanding(ground: Ground, { handlers, groups, rollouts, services }: StandingParts): Standing {
+export function createStanding(
+  ground: Ground,
+  { handlers, groups, ledgers, rollouts, services }: StandingParts,
+): Standing {
   const { config, version, dataDir, network, trust, roster, happenings, present, audit, now, random, log } = ground
   let events: Events | undefined
 
@@ -49,13 +64,21 @@ export function createStanding(ground: Ground, { handlers, groups, rollouts, ser
 
   const takeDocument = (document: Uint8Array, before: boolean): void => {
     const { kind, statement } = decodeDocument(document)
-    const taken =
-      kind === 'plan'
-        ? Promise.resolve(void rollouts.acceptPlan(statement, before))
-        : kind === 'policy'
-          ? standing.acceptPolicy(statement).catch(() => undefined) // one of the chain, seen before
-          : standing.acceptRevocation(statement)
-    taken.catch(error => log.error({ err: error, kind }, 'a document could not be taken'))
+    take(kind, statement, before).catch(error => log.error({ err: error, kind }, 'a document could not be taken'))
+  }
+  const take = async (kind: DocumentKind, statement: Uint8Array, before: boolean): Promise<void> => {
+    switch (kind) {
+      case 'plan':
+        return void rollouts.acceptPlan(statement, before)
+      case 'policy':
+        return standing.acceptPolicy(statement).catch(() => undefined) // one of the chain, seen before
+      case 'revocation':
+        return standing.acceptRevocation(statement)
+      case 'recovery':
+        return standing.acceptRecovery((before ? openKeptRecovery : openRecovery)(trust.demand(), statement))
+      default:
+        return kind satisfies never
+    }
   }
 
   const standing: Standing = {
@@ -135,6 +158,16 @@ export function createStanding(ground: Ground, { handlers, groups, rollouts, ser
         by: signers.join(' '),
         text: `node ${node} is put out for good: ${body.reason}`,
         detail: { revocation: id },
+      })
+    },
+    acceptRecovery({ id, body, signers }) {
+      if (!ledgers.acceptRecovery(body)) return
+      audit.note({
+        kind: 'recovery',
+        subject: body.group,
+        by: signers.join(' '),
+        text: `the ledger of group ${body.group} goes on without ${body.lost.length} lost voters: ${body.reason}`,
+        detail: { recovery: id, epoch: `${body.epoch}` },
       })
     },
     reload(next) {

@@ -19,7 +19,11 @@ export async function lastNoted(audit: Audit): Promise<{ plan: string | undefine
   return { plan, phase }
 }
 
-const REFUSED = { policy: 'policy-refused', revocation: 'revocation-refused' } as const
+const REFUSED = {
+  policy: 'policy-refused',
+  revocation: 'revocation-refused',
+  recovery: 'recovery-refused',
+} as const
 
 /** Tells of documents that somebody sent and that are badly made or badly signed. `onPlan`: who tells of plans, which come by other ways too. */
 export function refusals(

@@ -1,4 +1,11 @@
-import { type Authority, decodeDocument, openPlan, withPolicy, withRevocation } from '../../protocol/index.ts'
+import {
+  type Authority,
+  decodeDocument,
+  openPlan,
+  openRecovery,
+  withPolicy,
+  withRevocation,
+} from '../../protocol/index.ts'
 
 /** Throws unless the document is well signed by who may say it, and can be taken now. */
 export function checkDocument(authority: Authority, bytes: Uint8Array): void {
@@ -14,6 +21,9 @@ export function checkDocument(authority: Authority, bytes: Uint8Array): void {
       return
     case 'revocation':
       withRevocation(authority, statement)
+      return
+    case 'recovery':
+      openRecovery(authority, statement)
       return
     default:
       return kind satisfies never

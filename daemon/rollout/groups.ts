@@ -50,6 +50,8 @@ export interface GroupsInit {
   readonly trust: Trust
   readonly network: Network
   readonly access: (group: string) => LedgerAccess
+  /** Whether a value may be taken note of: what follows a recovery only by whoever has the operator's word of it on disk. */
+  readonly isOfEra: (value: LedgerValue) => boolean
   readonly members: () => { count: number; knows: (node: NodeId) => boolean; links: readonly NodeId[] }
   readonly onValue: (value: LedgerValue) => void
   readonly now: () => Millis
@@ -70,7 +72,7 @@ export function createGroups(init: GroupsInit): Groups {
   /** Takes a value unless a newer one is known. True when it was news. */
   const learn = (value: LedgerValue): boolean => {
     const before = values.get(value.group)
-    if (before !== undefined && !newer(value, before)) return false
+    if (!init.isOfEra(value) || (before !== undefined && !newer(value, before))) return false
     values.set(value.group, value)
     init.onValue(value)
     return true

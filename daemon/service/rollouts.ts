@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { FleetError, type NodeId, type RolloutStatusView, toFleetError } from '../../protocol/index.ts'
+import { FleetError, type NodeId, openRecovery, type RolloutStatusView, toFleetError } from '../../protocol/index.ts'
 import type { FleetService } from '../api/index.ts'
-import { lackingOf, lineageOf } from '../rollout/index.ts'
+import { assertLost, lackingOf, lineageOf } from '../rollout/index.ts'
 import type { Scope } from './scope.ts'
 
 const WATCH_EVERY = 250
 
 /** Rollouts and the ledger as the API offers them. */
-export function rolloutAnswers({ fleetd, members, find, nameOf }: Scope) {
+export function rolloutAnswers({ fleetd, members, find, nameOf, noted }: Scope) {
   const { images, rollouts } = fleetd
   return {
     async draft(group, { layer, image, select }, signal) {
@@ -63,6 +63,19 @@ export function rolloutAnswers({ fleetd, members, find, nameOf }: Scope) {
     async explain(_group, reference, signal) {
       const node = find(reference)
       return { node: node.id, name: node.name, group: node.group, reason: await rollouts.explain(node.id, signal) }
+    },
+    async draftRecovery(group, signal) {
+      members()
+      return { recovery: await fleetd.draftRecovery(group, signal) }
+    },
+    async recover(statement, signal) {
+      await noted('recovery-refused', 'a recovery', async () => {
+        const recovery = openRecovery(fleetd.trust.demand(), statement)
+        assertLost(await fleetd.ledgers.survey(recovery.body.group, signal))
+        // On the disk here, and on its way to the others, before anybody goes by it.
+        await fleetd.spread('recovery', statement)
+        fleetd.acceptRecovery(recovery)
+      })
     },
     async ledger(group, signal) {
       members()

@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { LIMITS } from '../limits.ts'
 import { PHASES } from '../phase.ts'
 import { counter, digest, label, nodeId, time } from '../statements/fields.ts'
+import { recoverySchema } from '../statements/recovery.ts'
 import { imageRef, list } from './fields.ts'
 
 const phase = z.enum(PHASES)
@@ -162,3 +163,7 @@ export const ledgerSchema = z.object({
   progressAt: time,
 })
 export type LedgerView = z.infer<typeof ledgerSchema>
+
+/** What an operator may sign, since a majority of a ledger's voters does not answer: `lost` are those that do not. */
+export const recoveryDraftSchema = z.object({ recovery: recoverySchema })
+export type RecoveryDraft = z.infer<typeof recoveryDraftSchema>

@@ -284,6 +284,16 @@ export const ROUTES = {
     params: group,
     result: rollouts.ledgerSchema,
   },
+  'GET /v1/ledger/:group/recovery': {
+    summary: 'What a ledger would go on from without the voters that do not answer',
+    params: group,
+    result: rollouts.recoveryDraftSchema,
+  },
+  'POST /v1/recoveries': {
+    summary: 'Lets a ledger go on without its lost voters, signed',
+    ...sized(LIMITS.recovery),
+    result: z.object({}),
+  },
 } as const satisfies Record<string, Route>
 
 export type Routes = typeof ROUTES

@@ -24,6 +24,8 @@ export const AUDIT_KINDS = [
   'policy-refused',
   'revocation',
   'revocation-refused',
+  'recovery',
+  'recovery-refused',
   'force-leave',
   // what keeps immutable honest
   'taint',

@@ -1,5 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type Digest, LIMITS, type Millis, type NodeId, type Plan, type Statement } from '../../protocol/index.ts'
+import {
+  type Digest,
+  eraOf,
+  LIMITS,
+  type Millis,
+  type NodeId,
+  type Plan,
+  type Statement,
+} from '../../protocol/index.ts'
 import { apply } from './apply.ts'
 import { type Ballot, compareBallots, encodeValue, type Reply, type Request, ZERO } from './messages.ts'
 import { isRefusal } from './refusal.ts'
@@ -27,6 +35,8 @@ export interface VoterContext {
   readonly genesisVoters: (group: string) => readonly NodeId[]
   /** What this node has against a plan that is about to begin, in a sentence: whoever proposes it may not have looked, or may have a wrong clock. */
   readonly objection: (plan: Statement<Plan>) => string | undefined
+  /** What the group's ledger goes on from by the newest word of an operator that this node has on its disk; undefined when none was ever needed. */
+  readonly recovered: (group: string) => LedgerValue | undefined
   readonly now: () => Millis
 }
 
@@ -42,6 +52,12 @@ export function vote(
   request: Request,
   context: VoterContext,
 ): { state: VoterState | null; reply: Reply } {
+  const first = context.recovered(request.group)
+  // An operator has given up what this voter is in: it answers for that no more.
+  if (first !== undefined && (state === null || state.first.epoch < first.epoch)) {
+    if (first.voters.includes(context.self)) return vote(installedIn(first, null), request, context)
+    if (epochOf(request) < first.epoch) return { state, reply: { type: 'moved', first } }
+  }
   const same = (reply: Reply): { state: VoterState | null; reply: Reply } => ({ state, reply })
   if (request.type === 'install') return install(state, request.first, context)
   if (state === null || state.first.epoch < request.epoch) return same({ type: 'not-installed' })
@@ -62,6 +78,16 @@ export function vote(
       return request satisfies never
   }
 }
+
+const epochOf = (request: Request): number => (request.type === 'install' ? request.first.epoch : request.epoch)
+
+const installedIn = (first: LedgerValue, plan: Statement<Plan> | null): VoterState => ({
+  first,
+  promised: ZERO,
+  accepted: ZERO,
+  value: first,
+  plan,
+})
 
 /** What this voter could not read again from its own disk it must not accept: it could never vote again. */
 const isTooLarge = (value: LedgerValue): boolean => encodeValue(value).byteLength > LIMITS.ledgerValue
@@ -144,13 +170,13 @@ function install(
   if (state !== null && state.first.epoch > first.epoch) return { state, reply: { type: 'moved', first: state.first } }
   if (!first.voters.includes(context.self) || first.successors !== null)
     return { state, reply: { type: 'illegal', reason: 'this node is no voter of that epoch' } }
+  const known = context.recovered(first.group)?.epoch ?? 0
+  if (eraOf(first.epoch) > eraOf(known) || (eraOf(first.epoch) === eraOf(known) && first.epoch <= known))
+    return { state, reply: { type: 'illegal', reason: 'no recovery that this voter knows of leads to that epoch' } }
   if (first.epoch === 1 && !isDeepStrictEqual([...first.voters], [...context.genesisVoters(first.group)])) {
     return { state, reply: { type: 'illegal', reason: 'the policy names other voters for the first epoch' } }
   }
   if (isTooLarge(first)) return { state, reply: TOO_LARGE }
   const plan = first.plan === null ? null : (context.plan(first.plan) ?? state?.plan ?? null)
-  return {
-    state: { first, promised: ZERO, accepted: ZERO, value: first, plan: plan?.id === first.plan ? plan : null },
-    reply: { type: 'installed' },
-  }
+  return { state: installedIn(first, plan?.id === first.plan ? plan : null), reply: { type: 'installed' } }
 }

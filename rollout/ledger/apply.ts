@@ -4,7 +4,7 @@ import { grant } from './grant.ts'
 import { remembered } from './history.ts'
 import { isRefusal, refuse } from './refusal.ts'
 import { advance, hasFailed, isOver, limitReached, nextStage, noWayBack, phaseOf, stagesOf, wayBack } from './stages.ts'
-import type { Action, LedgerValue, Refusal } from './value.ts'
+import type { Action, LedgerValue, Permit, Refusal } from './value.ts'
 
 /** Failed digests that a group remembers; the oldest is forgotten first. */
 const MAX_DENIED = 64
@@ -159,8 +159,7 @@ function release(
   }
   // A permit of an older generation (one that was aborted) says nothing about this one.
   if (plan === undefined) return freed
-  if (permit.generation !== value.generation || permit.kind === 'renew' || permit.kind === 'reboot')
-    return advance(freed, plan)
+  if (permit.generation !== value.generation || !isOfRollout(permit)) return advance(freed, plan)
   const index = plan.roster.indexOf(action.node)
   switch (action.outcome) {
     case 'skipped':
@@ -176,6 +175,9 @@ function release(
       return action.outcome satisfies never
   }
 }
+
+/** Whether a permit is for a step of its generation. */
+const isOfRollout = ({ kind }: Permit): boolean => kind === 'replace' || kind === 'revert'
 
 /** Counts a failure, and takes the rollout back when that was one too many. */
 function fail(value: LedgerValue, plan: Plan, index: number, reason: string): LedgerValue {
@@ -321,6 +323,8 @@ function reconfigure(value: LedgerValue, voters: readonly NodeId[]): LedgerValue
   if (voters.length % 2 === 0 || voters.length > 7)
     return refuse('phase', `a ledger has 1, 3, 5 or 7 voters, not ${voters.length}`)
   if (new Set(voters).size !== voters.length) return refuse('phase', 'a voter is named twice')
+  // Asked for before it was lost, perhaps: with too many of these the epoch would be closed in favour of one that nobody can open.
+  if (voters.some(voter => value.fenced.includes(voter))) return refuse('fenced', 'one of the voters was written off')
   if (voters.length === value.voters.length && voters.every(voter => value.voters.includes(voter)))
     return refuse('unchanged', 'these are the voters already')
   return { ...value, successors: voters }

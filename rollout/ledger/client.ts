@@ -1,5 +1,6 @@
 import {
   type Digest,
+  eraOf,
   type Millis,
   type NodeId,
   type Plan,
@@ -35,15 +36,19 @@ export function createLedgerClient(init: LedgerClientInit): LedgerClient {
   let first = init.genesis
   let round = 0
   let turn: Promise<unknown> = Promise.resolve()
+  /** Ends what is under way with voters that an operator has given up. */
+  let givenUp = new AbortController()
 
   const run = (action: Action | null, signal: AbortSignal): Promise<ProposerOutcome> =>
     new Promise(resolve => {
       const proposer = createProposer({ self: init.self, first, round, action, plan: init.plan, random: init.random })
       const over = new AbortController()
+      const { signal: era } = givenUp
       let timer: NodeJS.Timeout | undefined
       const end = (outcome: ProposerOutcome): void => {
         clearTimeout(timer)
         signal.removeEventListener('abort', cancelled)
+        era.removeEventListener('abort', cancelled)
         over.abort()
         resolve(outcome)
       }
@@ -86,6 +91,7 @@ export function createLedgerClient(init: LedgerClientInit): LedgerClient {
       }
       if (signal.aborted) return cancelled()
       signal.addEventListener('abort', cancelled, { once: true })
+      era.addEventListener('abort', cancelled, { once: true })
       input({ type: 'begin' })
     })
 
@@ -99,6 +105,10 @@ export function createLedgerClient(init: LedgerClientInit): LedgerClient {
     believe(value) {
       if (value.epoch <= first.epoch || value.successors !== null) return
       // Its voters are all that is needed of it: a voter that is not installed is told by one that is.
+      if (eraOf(value.epoch) > eraOf(first.epoch)) {
+        givenUp.abort()
+        givenUp = new AbortController()
+      }
       first = value
       round = 0
     },

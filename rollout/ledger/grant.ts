@@ -14,7 +14,10 @@ export function grant(
   const { node, zone, now } = action
   const held = value.permits.find(permit => permit.node === node)
   if (held !== undefined) {
-    const same = action.reboot === undefined ? held.kind !== 'reboot' : held.holder === action.reboot
+    const same =
+      action.reboot === undefined
+        ? held.kind !== 'reboot' && held.kind !== 'recover'
+        : held.kind === 'reboot' && held.holder === action.reboot
     return same
       ? refuse('unchanged', 'it holds a permit already')
       : refuse('turn', `the host holds permit ${held.token} for something else (${held.kind}) until that is over`)

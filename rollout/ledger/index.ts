@@ -24,6 +24,7 @@ export {
   type ProposerInput,
   type ProposerOutcome,
 } from './proposer.ts'
+export { draftRecovery, recovered } from './recovery.ts'
 export { isRefusal } from './refusal.ts'
 export { beginOf, countSettled, hasFailed, isOver, stagesOf } from './stages.ts'
 export { stalled } from './stall.ts'
@@ -37,4 +38,4 @@ export type {
   Refusal,
 } from './value.ts'
 export { createVoter, decodeState, encodeState, type Voter, type VoterStore } from './voter.ts'
-export { type Candidate, nextVoters } from './voters.ts'
+export { type Candidate, fillVoters, nextVoters } from './voters.ts'

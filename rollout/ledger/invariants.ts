@@ -17,7 +17,7 @@ export function invariants(value: LedgerValue): string[] {
     value.phase === 'rolled-back' &&
     value.permits.length > 0 &&
     value.permits.every(
-      permit => permit.generation === value.generation && permit.kind !== 'renew' && permit.kind !== 'reboot',
+      permit => permit.generation === value.generation && (permit.kind === 'replace' || permit.kind === 'revert'),
     )
   )
     broken.push('a generation that is rolled back has permits out')

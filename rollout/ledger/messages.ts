@@ -55,7 +55,7 @@ const bits = z
 /** Layers that a group may ever have had a plan for. */
 const MAX_TARGETS = 256
 const voters = z.array(node).min(1).max(7)
-const kind = z.enum(['replace', 'revert', 'renew', 'reboot'])
+const kind = z.enum(['replace', 'revert', 'renew', 'reboot', 'recover'])
 const holder = z.string().min(1).max(LIMITS.name)
 const permit = z.object({
   token: count,

@@ -2,9 +2,10 @@ import type { Digest, Millis, NodeId, Plan, RolloutPhase, Statement } from '../.
 
 /**
  * What a permit is for. A `revert` takes a node back to the image before, a `renew` puts the image that it runs in place afresh, because the node is
- * marked; a `reboot` is of the host as a whole. They need a permit like everything voluntary.
+ * marked; a `reboot` is of the host as a whole. They need a permit like everything voluntary. `recover` is for nothing: whoever may have been out of service when
+ * a ledger was recovered holds one until it is in service.
  */
-export type PermitKind = 'replace' | 'revert' | 'renew' | 'reboot'
+export type PermitKind = 'replace' | 'revert' | 'renew' | 'reboot' | 'recover'
 
 /** The right to be voluntarily down now. It never expires: a holder that vanished is unavailable, so it keeps counting. */
 export interface Permit {

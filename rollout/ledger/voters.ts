@@ -25,15 +25,27 @@ export function nextVoters(
   candidates: readonly Candidate[],
   isGone: (node: NodeId) => boolean,
 ): readonly NodeId[] | undefined {
-  const steady = candidates.filter(candidate => candidate.steady && !isGone(candidate.node))
-  const present = new Set(steady.map(candidate => candidate.node))
+  const present = new Set(candidates.filter(({ steady, node }) => steady && !isGone(node)).map(({ node }) => node))
   const staying = voters.filter(voter => !isGone(voter))
   if (staying.length < majority(voters.length) || staying.some(voter => !present.has(voter))) return undefined
+  const chosen = fillVoters(group, staying, candidates, isGone)
+  const bears = (here: number, all: number): number => here - majority(all)
+  return bears(chosen.length, chosen.length) > bears(staying.length, voters.length) ? chosen : undefined
+}
+
+/** Those who stay, and others that are steady up to five: an odd number. */
+export function fillVoters(
+  group: string,
+  staying: readonly NodeId[],
+  candidates: readonly Candidate[],
+  isGone: (node: NodeId) => boolean,
+): readonly NodeId[] {
+  const steady = candidates.filter(candidate => candidate.steady && !isGone(candidate.node))
   const zoneOf = new Map(candidates.map(candidate => [candidate.node, candidate.zone]))
   const chosen = [...staying]
   const zones = new Map<string, number>()
   for (const voter of chosen) zones.set(zoneOf.get(voter) ?? '', (zones.get(zoneOf.get(voter) ?? '') ?? 0) + 1)
-  const rest = steady.filter(candidate => !voters.includes(candidate.node))
+  const rest = steady.filter(candidate => !staying.includes(candidate.node))
   while (chosen.length < WANTED && rest.length > 0) {
     rest.sort(
       (a, b) =>
@@ -46,6 +58,5 @@ export function nextVoters(
     zones.set(next.zone, (zones.get(next.zone) ?? 0) + 1)
   }
   if (chosen.length % 2 === 0) chosen.pop()
-  const bears = (here: number, all: number): number => here - majority(all)
-  return bears(chosen.length, chosen.length) > bears(staying.length, voters.length) ? chosen : undefined
+  return chosen
 }

@@ -1,7 +1,6 @@
 import { type Millis, millis, windowsAt } from '../../protocol/index.ts'
 import { hasFailed } from '../ledger/stages.ts'
 import type { LedgerValue } from '../ledger/value.ts'
-import { unbind } from './release.ts'
 import { backoff, held, type Self, say } from './state.ts'
 import type { ReplaceIntent } from './types.ts'
 
@@ -32,10 +31,8 @@ export function takeReread(m: Self, now: Millis, asked: Millis, value: LedgerVal
     return
   }
   m.ledger = value
-  if (held(m, value, intent) === undefined) {
-    m.effects.push({ type: 'undrain' })
-    return unbind(m, now)
-  }
+  // It was written off, or its ledger was recovered and has another permit of it: which it may give back once it is in service.
+  if (held(m, value, intent) === undefined) return putBack(m, intent, 'the register does not have its permit any more')
   const over = notAnyMore(m, now, intent, value)
   if (over !== undefined) return putBack(m, intent, over)
   if (now - asked > ACT_WITHIN) return reread(m, now, intent)

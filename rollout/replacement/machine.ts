@@ -1,11 +1,12 @@
 import { type Digest, type Millis, millis, type NodeId, type Random } from '../../protocol/index.ts'
+import type { Permit } from '../ledger/value.ts'
 import { askReady, bind, consider, install, orient } from './approach.ts'
 import { drain, putBack, reread, takeReread } from './disruption.ts'
 import { takeHealth, tellUnwell } from './health.ts'
 import { beginRecovery, judge, recover, revert, succeed, verify } from './proof.ts'
 import { proposeRelease, release, unbind } from './release.ts'
 import { takeUp } from './resume.ts'
-import { ASK_AGAIN, backoff, rest, type Self, type Stage, say } from './state.ts'
+import { ASK_AGAIN, backoff, holdsNothing, rest, type Self, type Stage, say } from './state.ts'
 import { due, wake } from './timing.ts'
 import type { Conditions, Effect, Input, Intent, Mark } from './types.ts'
 
@@ -98,6 +99,11 @@ export function createReplacement(init: ReplacementInit): Replacement {
   }
 }
 
+/** A permit that a recovery gave to this node in case it was out of service. */
+function giveBack(m: Self, permit: Permit): void {
+  if (holdsNothing(m.stage.at)) release(m, permit, 'skipped', 'it is in service after the recovery of its ledger')
+}
+
 function take(m: Self, now: Millis, input: Input): void {
   switch (input.type) {
     case 'wake':
@@ -159,6 +165,8 @@ function take(m: Self, now: Millis, input: Input): void {
       )
       return
     case 'granted':
+      // One that a recovery gave to everybody is for nothing but to be given back.
+      if (input.permit.kind === 'recover') return giveBack(m, input.permit)
       if (m.stage.at === 'asking') return bind(m, input.permit, m.stage.wanted)
       return
     case 'not-granted':
@@ -182,6 +190,7 @@ function take(m: Self, now: Millis, input: Input): void {
       m.waitingFor = `cannot go on with permit ${m.saving.intent.token}: ${input.reason}`
       return
     case 'forgotten':
+      if (input.permit.kind === 'recover') return giveBack(m, input.permit)
       if (m.stage.at === 'idle') release(m, input.permit, 'skipped', 'the daemon was restarted before it acted on it')
       return
     case 'drained':

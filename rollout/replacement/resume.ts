@@ -1,9 +1,9 @@
 import type { Millis } from '../../protocol/index.ts'
 import type { LedgerValue } from '../ledger/value.ts'
-import { drain } from './disruption.ts'
-import { beginRecovery, revert, verify } from './proof.ts'
+import { drain, putBack } from './disruption.ts'
+import { beginRecovery, recover, revert, verify } from './proof.ts'
 import { proposeRelease, unbind } from './release.ts'
-import { backoff, held, type Self } from './state.ts'
+import { backoff, held, type Self, say } from './state.ts'
 import type { Intent } from './types.ts'
 
 // After a restart with an intent on disk.
@@ -21,9 +21,13 @@ export function takeUp(m: Self, now: Millis, intent: Intent, value: LedgerValue 
 
 function resume(m: Self, now: Millis, intent: Intent, value: LedgerValue): void {
   if (held(m, value, intent) === undefined) {
-    // It may have been drained when the daemon was killed.
-    if (intent.act === 'replace' && m.current === intent.from) m.effects.push({ type: 'undrain' })
-    return unbind(m, now)
+    // It was written off, or its ledger was recovered: then it holds another permit, which it may give back once it is in service.
+    if (intent.act === 'release') return unbind(m, now)
+    const reason = 'the register does not have its permit any more'
+    if (m.current === intent.from) return putBack(m, intent, reason)
+    m.stage = { at: 'recovering', intent, since: now, outcome: 'rolledback', reason }
+    say(m, 'verifying', reason)
+    return recover(m, now)
   }
   if (intent.act === 'release') {
     m.stage = { at: 'releasing', intent, again: null }

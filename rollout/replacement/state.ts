@@ -111,5 +111,10 @@ export function save(m: Self, intent: Intent): void {
   m.effects.push({ type: 'persist-intent', intent })
 }
 
+/** Whether a node in this stage is in service, or was not before, and is bound to nothing. */
+export const holdsNothing = (at: Stage['at']): boolean =>
+  at === 'idle' || at === 'staging' || at === 'readying' || at === 'asking' || at === 'installing'
+
+/** The permit that this intent is under, if the register has it. */
 export const held = (m: Self, value: LedgerValue, intent: Intent): Permit | undefined =>
   value.permits.find(permit => permit.node === m.node && permit.token === intent.token)

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { FleetError, generateKeyPair, type Millis, nodeIdOf } from '../../protocol/index.ts'
-import { type Fake, member } from '../daemon/api/fake-service.ts'
+import { type Fake, member, RECOVERED } from '../daemon/api/fake-service.ts'
 import { type Bench, bench, type Run } from './support.ts'
 
 let ctl: Bench
@@ -262,4 +262,17 @@ test('explain tells of a node in one sentence', async () => {
   )
   expect(await ctl.json('rollout', 'explain', 'gamma')).toMatchObject({ name: 'gamma', group: 'web' })
   expect((await ctl.run(['rollout', 'explain', 'nobody'])).code).toBe(1)
+})
+
+test('a ledger is recovered only when each voter that does not answer is named, and by an operator', async () => {
+  const [lost] = RECOVERED.lost
+  const recover = (...more: string[]) => ctl.run(['ledger', 'recover', 'web', '--reason', 'burnt', ...more])
+  const unnamed = await recover()
+  expect(unnamed).toMatchObject({ code: 5, stderr: expect.stringContaining(`ledger recover web --lost ${lost} `) })
+  const wrong = await recover('--lost', lost!, '--lost', 'beta')
+  expect(wrong).toMatchObject({ code: 5, stderr: expect.stringMatching(/beta is no voter .* does not answer/) })
+  expect(fake.recovery).toBeUndefined()
+  const done = await recover('--lost', lost!)
+  expect(done).toMatchObject({ code: 0, stdout: expect.stringMatching(/goes on with alpha \(epoch 2\)/) })
+  expect(fake.recovery).toEqual({ ...RECOVERED, reason: 'burnt' })
 })

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { LedgerView, MemberView } from '../../protocol/index.ts'
+import type { AuditList, LedgerView, MemberView } from '../../protocol/index.ts'
 import { type CtlResult, type Daemon, type Sandbox, sandbox } from '../support/daemons.ts'
 import { eventually } from '../support/wait.ts'
 
@@ -14,6 +14,8 @@ const LAYERS = { app: { driver: 'process', command: ['sleep', '3600'], stopTimeo
 interface Electorate {
   readonly box: Sandbox
   readonly daemons: Map<string, Daemon>
+  /** Those that were killed and not started again. */
+  readonly lost: Map<string, Daemon>
   ledger(from?: string): Promise<LedgerView>
   /** Names of the voters, in order. */
   voters(from?: string): Promise<string[]>
@@ -28,6 +30,7 @@ async function electorate(hosts: number, count: number): Promise<Electorate> {
   const all: Electorate = {
     box,
     daemons,
+    lost: new Map(),
     ledger: (from = 'n0') => daemons.get(from)!.json<LedgerView>('ledger', 'show', 'web'),
     voters: async from => (await all.ledger(from)).voters.map(({ name }) => name).sort(),
     async lose(name) {
@@ -35,6 +38,7 @@ async function electorate(hosts: number, count: number): Promise<Electorate> {
       daemon.kill('SIGKILL')
       await daemon.exited()
       daemons.delete(name)
+      all.lost.set(name, daemon)
       const [other] = daemons.values()
       await eventually(`${name} to be seen as failed`, async () => {
         const { members } = await other!.json<{ members: MemberView[] }>('members')
@@ -86,3 +90,106 @@ describe('a voter of three that will not come back', () => {
     await eventually('the rollout to be done', async () => (await all.ledger()).phase === 'done')
   }, 120_000)
 })
+
+describe('three voters of five that will not come back', () => {
+  let all: Electorate
+  let gone: string[]
+  let left: string[]
+  beforeAll(async () => {
+    all = await electorate(5, 5)
+    gone = ['n1', 'n3', 'n4']
+    left = ['n0', 'n2']
+  }, 120_000)
+  afterAll(() => all?.box.close())
+
+  const recover = (...args: string[]): Promise<CtlResult> =>
+    all.daemons.get('n2')!.ctl('--timeout', '60s', 'ledger', 'recover', 'web', '--reason', 'the rack burnt', ...args)
+  const named = (): string[] => gone.flatMap(name => ['--lost', name])
+
+  test('are not given up while a majority answers, nor unless each of them is named', async () => {
+    const whole = await recover('--lost', 'n1')
+    expect(whole).toMatchObject({ code: 5, stderr: expect.stringMatching(/5 of the 5 voters .* is not lost/) })
+    for (const name of gone) await all.lose(name)
+    expect(await all.daemons.get('n0')!.ctl('ledger', 'show', 'web')).toMatchObject({ code: 7 })
+    const unnamed = await recover('--lost', 'n1')
+    expect(unnamed).toMatchObject({ code: 5, stderr: expect.stringContaining('do not answer; see with your own eyes') })
+    for (const name of gone) expect(unnamed.stderr).toContain(`--lost ${name}`)
+    const alive = await recover(...named(), '--lost', 'n0')
+    expect(alive).toMatchObject({ code: 5, stderr: expect.stringContaining('n0 is no voter') })
+    const other = join(all.box.dir, 'other.key')
+    expect((await all.daemons.get('n0')!.ctl('key', 'new', '--key', other)).code).toBe(0)
+    expect(await recover('--key', other, ...named())).toMatchObject({ code: 5 })
+  }, 120_000)
+
+  test('are followed by those that are left once an operator signs so, with a permit for everybody until it is in service', async () => {
+    const recovered = await recover(...named())
+    expect(recovered.code, recovered.stderr).toBe(0)
+    await eventually('all to have given back their permits', async () => (await all.ledger()).permits.length === 0)
+    for (const from of left) {
+      const ledger = await all.ledger(from)
+      expect(ledger).toMatchObject({ phase: 'aborted', generation: 2, reason: 'the rack burnt' })
+      expect(ledger.epoch).toBeGreaterThanOrEqual(1_000_000)
+      expect(ledger.fenced).toHaveLength(3)
+      expect(ledger.nextToken).toBeGreaterThan(1_000_000)
+      expect(left).toEqual(expect.arrayContaining(ledger.voters.map(({ name }) => name)))
+      // What ran goes on, and is what the group is meant to run.
+      expect(Object.keys(ledger.targets)).toEqual(['app'])
+    }
+    const { entries } = await all.daemons.get('n0')!.json<AuditList>('audit', 'list', '--kind', 'recovery')
+    expect(entries).toMatchObject([{ subject: 'web', text: expect.stringMatching(/3 lost voters: the rack burnt/) }])
+  }, 120_000)
+
+  test('roll on, also after all that are left were killed', async () => {
+    for (const name of left) all.daemons.get(name)!.kill('SIGKILL')
+    for (const name of left) {
+      await all.daemons.get(name)!.exited()
+      all.daemons.set(name, await all.daemons.get(name)!.restart())
+    }
+    await eventually('a majority to answer', async () => (await all.ledger()).generation === 2)
+    const started = await all.start('n0', 'v2', '--detach')
+    expect(started.code, started.stderr).toBe(0)
+    await eventually('both to run v2', async () => {
+      const { phase, generation } = await all.ledger()
+      return phase === 'done' && generation === 3
+    })
+  }, 120_000)
+
+  test('one of them that turns up all the same goes by what was decided, and votes no more', async () => {
+    const back = await all.lost.get('n1')!.restart()
+    all.daemons.set('n1', back)
+    await eventually('it to have heard of the recovery', async () => {
+      const { entries } = await back.json<AuditList>('audit', 'list', '--kind', 'recovery')
+      return entries.length === 1
+    })
+    const { epoch, voters, fenced } = await all.ledger('n1')
+    expect(epoch).toBeGreaterThanOrEqual(1_000_000)
+    expect(voters.map(({ name }) => name)).not.toContain('n1')
+    const { id } = await back.json<{ id: string }>('info')
+    expect(fenced).toContain(id)
+  }, 120_000)
+})
+
+test('a group that is new once the host that made the fleet is gone for good begins by a recovery', async () => {
+  const all = await electorate(3, 3)
+  try {
+    const { id } = await all.daemons.get('n0')!.json<{ id: string }>('info')
+    await all.lose('n0')
+    for (const name of ['n1', 'n2']) all.daemons.set(name, await all.daemons.get(name)!.restart({ group: 'db' }))
+    const n1 = all.daemons.get('n1')!
+    await eventually('both to be of the new group', async () => {
+      const { members } = await n1.json<{ members: MemberView[] }>('members', '--group', 'db', '--status', 'alive')
+      return members.length === 2
+    })
+    expect(await n1.ctl('ledger', 'show', 'db')).toMatchObject({ code: 7 })
+    // Nobody who is left has known it by its name since the restart.
+    const done = await n1.ctl('--timeout', '60s', 'ledger', 'recover', 'db', '--lost', id, '--reason', 'it is gone')
+    expect(done.code, done.stderr).toBe(0)
+    const started = await n1.ctl(
+      ...['--timeout', '60s', 'rollout', 'start', '--group', 'db', '--layer', 'app', '--image', 'shop:v1'],
+      ...['--min-healthy', '100ms', '--deadline', '20s'],
+    )
+    expect(started.code, started.stderr).toBe(0)
+  } finally {
+    await all.box.close()
+  }
+}, 180_000)

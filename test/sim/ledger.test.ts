@@ -39,7 +39,7 @@ test('a seed is replayed exactly', () => {
 // Each check of the harness is seen to notice a system that is broken on purpose.
 const CAUGHT: readonly [Broken, string, number][] = [
   ['permits-expire', 'two values are committed', 1],
-  ['permits-expire', 'I1: ', 5],
+  ['permits-expire', 'I1: ', 6],
   ['voters-forget', 'two values are committed', 5],
   ['voters-forget', 'I2: ', 5],
   ['voters-forget', 'I4: ', 11],
@@ -54,6 +54,8 @@ const CAUGHT: readonly [Broken, string, number][] = [
   ['unsigned-path', 'I3: ', 52],
   ['denied-forgotten', 'I6: ', 10],
   ['limit-ignored', 'I7: ', 7],
+  ['recovery-of-the-known', 'I2: ', 113],
+  ['recovery-of-the-living', 'I2: ', 8],
   ['deaf', 'I5: ', 1],
 ]
 test.each(CAUGHT)('with %s it reports "%s"', (broken, violation, seed) => {

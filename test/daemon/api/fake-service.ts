@@ -30,9 +30,11 @@ import {
   openMarkOrder,
   openOrder,
   openPlan,
+  openRecovery,
   type Plan,
   parseToken,
   type QueryAnswerView,
+  type Recovery,
   type RolloutHistory,
   type RolloutStatusView,
   readLine,
@@ -62,6 +64,8 @@ export interface Fake {
   deliver(name: string, payload?: Uint8Array, coalesce?: boolean): EventRecord
   denied: Digest[]
   revoked: NodeId[]
+  /** The last that was taken. */
+  recovery: Recovery | undefined
   left: boolean
   token: InviteToken | undefined
   damaged: Digest[]
@@ -134,6 +138,14 @@ const CHECKUP: Checkup = {
   links: 2,
   twin: null,
   peers: [],
+}
+
+const LOST = nodeIdOf(generateKeyPair().publicKey)
+/** What an operator would sign while one voter does not answer. */
+export const RECOVERED: Recovery = {
+  ...{ group: 'web', epoch: 1_000_007, voters: [nodeIdOf(generateKeyPair().publicKey)], lost: [LOST], fenced: [LOST] },
+  ...{ members: [{ node: nodeIdOf(generateKeyPair().publicKey), zone: 'a' }], version: 8, generation: 4 },
+  ...{ nextToken: 1_000_009, targets: {}, denied: [], at: 1_700_000_000_000 as Millis, reason: '' },
 }
 
 /** A layer that is open for a hotfix, and differs in one place. */
@@ -528,6 +540,13 @@ export function fakeService(): Fake {
         progressAt: 1_700_000_000_000 as Millis,
       }
     },
+    async draftRecovery(group) {
+      trip()
+      return { recovery: { ...RECOVERED, group } }
+    },
+    async recover(statement) {
+      fake.recovery = openRecovery(demand(), statement).body
+    },
     async mark(statement) {
       trip()
       const { body } = openMarkOrder(demand(), statement, Date.now() as Millis)
@@ -650,6 +669,7 @@ export function fakeService(): Fake {
     },
     denied: [],
     revoked: [],
+    recovery: undefined,
     left: false,
     token: undefined,
     damaged: [],

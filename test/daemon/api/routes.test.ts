@@ -26,11 +26,12 @@ import {
 import { ENDORSEMENT } from '../../../protocol/manifest.ts'
 import { REVOCATION } from '../../../protocol/statements/admission.ts'
 import { MARK_ORDER } from '../../../protocol/statements/mark.ts'
+import { RECOVERY } from '../../../protocol/statements/recovery.ts'
 import { ORDER } from '../../../protocol/statements/rollout.ts'
 import { AUTHORITY, INVITE_OF_NODE, INVITED, NODE, OPERATOR, PEER, PEER_KEY, signed } from '../../fuzz/world.ts'
 import { plan } from '../../rollout/ledger/fixtures.ts'
 import { type Ask, ask } from './ask.ts'
-import { type Fake, fakeService, member } from './fake-service.ts'
+import { type Fake, fakeService, member, RECOVERED } from './fake-service.ts'
 
 /** What a route is asked, of a daemon that belongs to a fleet, unless `before` changes that. */
 type Asked<N extends RouteName> = Partial<Call<N>> & { readonly before?: (fake: Fake) => void }
@@ -206,6 +207,11 @@ const CASES = {
     refuses: { params: { group: 'web', node: PEER }, code: 'not-found' },
   },
   'GET /v1/ledger/:group': { works: { params: WEB }, refuses: { params: WEB, ...fail('no-quorum') } },
+  'GET /v1/ledger/:group/recovery': { works: { params: WEB }, refuses: { params: WEB, ...fail('refused') } },
+  'POST /v1/recoveries': {
+    works: { body: statement(signed(RECOVERY, RECOVERED, OPERATOR).bytes) },
+    refuses: { body: statement(signed(RECOVERY, RECOVERED, PEER_KEY).bytes), code: 'unauthorized' },
+  },
 } as const satisfies Cases
 
 /** Beside the table: what each of them says, and what is refused there. */

@@ -9,6 +9,7 @@ const KIND: Readonly<Record<string, DocumentKind>> = {
   'fleetd/plan/1': 'plan',
   'fleetd/policy/1': 'policy',
   'fleetd/revocation/1': 'revocation',
+  'fleetd/recovery/1': 'recovery',
 }
 
 /** What the fleet keeps for ever. */

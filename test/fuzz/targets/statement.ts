@@ -16,6 +16,7 @@ import {
   openPush,
   openQuery,
   openRecord,
+  openRecovery,
   openSuspicion,
   openVitals,
   type Statement,
@@ -33,6 +34,7 @@ import { NOTICE } from '../../../protocol/statements/notice.ts'
 import { POLICY } from '../../../protocol/statements/policy.ts'
 import { PUSH } from '../../../protocol/statements/push.ts'
 import { ANSWER, QUERY } from '../../../protocol/statements/query.ts'
+import { RECOVERY } from '../../../protocol/statements/recovery.ts'
 import { ORDER, PLAN } from '../../../protocol/statements/rollout.ts'
 import { encodeValue, genesis } from '../../../rollout/index.ts'
 import { image, plan } from '../../rollout/ledger/fixtures.ts'
@@ -62,6 +64,7 @@ const KINDS: readonly { kind: StatementKind<unknown>; by: KeyPair; open: (bytes:
   { kind: PLAN, by: OPERATOR, open: bytes => openPlan(AUTHORITY, bytes) },
   { kind: ORDER, by: OPERATOR, open: bytes => openOrder(AUTHORITY, bytes) },
   { kind: REVOCATION, by: OPERATOR, open: bytes => withRevocation(AUTHORITY, bytes) },
+  { kind: RECOVERY, by: OPERATOR, open: bytes => openRecovery(AUTHORITY, bytes) },
   { kind: ENDORSEMENT, by: OPERATOR, open: bytes => isPublisher(AUTHORITY, open(ENDORSEMENT, AUTHORITY.fleet, bytes)) },
   { kind: EVENT, by: NODE_KEY, open: bytes => openEvent(AUTHORITY, bytes, NOW) },
   { kind: QUERY, by: NODE_KEY, open: bytes => openQuery(AUTHORITY, bytes, NOW) },
@@ -155,6 +158,15 @@ export const STATEMENTS: readonly Statement<unknown>[] = [
   sign(PLAN, AUTHORITY.fleet, NOW, plan({ canary: 1, previous: image('v1'), generation: 7 }).body, [OPERATOR]),
   signed(ORDER, { group: 'web', generation: 1, verb: 'write-off', node: PEER, reason: 'gone' }, OPERATOR),
   signed(REVOCATION, { node: PEER, reason: 'stolen' }, OPERATOR),
+  signed(
+    RECOVERY,
+    {
+      ...{ group: 'web', epoch: 1_000_000, voters: [NODE], lost: [PEER], fenced: [PEER], version: 1, generation: 2 },
+      ...{ members: [{ node: NODE, zone: 'a' }], nextToken: 3, targets: { app: image('v1') }, denied: [image('v2')] },
+      ...{ at: NOW, reason: 'burnt' },
+    },
+    OPERATOR,
+  ),
   signed(ENDORSEMENT, { image: image('v1') }, OPERATOR),
   signed(
     EVENT,

@@ -23,6 +23,7 @@ const context: VoterContext = {
   plan: () => undefined,
   genesisVoters: () => voters,
   objection: () => undefined,
+  recovered: () => undefined,
   now: () => NOW,
 }
 const ballot = (round: number, node = other): Ballot => ({ round, node })

@@ -15,6 +15,7 @@ const context = {
   plan: () => undefined,
   genesisVoters: () => voters,
   objection: () => undefined,
+  recovered: () => undefined,
   now: () => NOW,
 }
 

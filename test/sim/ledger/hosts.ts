@@ -10,7 +10,7 @@ import {
 } from '../../../rollout/index.ts'
 import { ownPermit } from './planted.ts'
 import { propose } from './proposals.ts'
-import { clockOf, type Host, pauseFor, type World } from './world.ts'
+import { clockOf, type Host, isOfEra, pauseFor, type World } from './world.ts'
 
 // A host: the real replacement machine, and a layer that carries its effects out as daemon/rollout/layer.ts does.
 
@@ -22,7 +22,7 @@ export function input(world: World, host: Host, next: ReplacementInput): void {
 
 /** The ledger as somebody tells it: a hint. */
 export function hear(world: World, host: Host, value: LedgerValue): void {
-  if (world.broken === 'deaf') return
+  if (world.broken === 'deaf' || !isOfEra(host, value)) return
   host.heard = value
   input(world, host, { type: 'ledger', value, plan: world.plan(value.plan) })
 }
@@ -215,8 +215,7 @@ function beat(world: World, host: Host): void {
       const reason = plan === undefined ? undefined : stalled(value, plan.body, host.clock())
       if (reason !== undefined) propose(world, host, { type: 'stall', reason, now: host.clock() }, () => undefined)
       const permit = value.permits.find(held => held.node === host.node)
-      if (permit !== undefined && host.machine.view().stage === 'idle')
-        input(world, host, { type: 'forgotten', permit })
+      if (permit !== undefined) input(world, host, { type: 'forgotten', permit })
     })
     beat(world, host)
   })

@@ -8,6 +8,7 @@ import { hear } from './hosts.ts'
 import { intrude } from './intruder.ts'
 import { orders, submit, tendToEnd, writeOffs } from './operator.ts'
 import type { Broken } from './planted.ts'
+import { loseMajority } from './recovery.ts'
 import { drawSchedule } from './schedule.ts'
 import { type Tally, tallyCommitted } from './tally.ts'
 import { bootAll, clearUp, fault } from './weather.ts'
@@ -40,7 +41,7 @@ const PATIENCE = 240_000
 
 export function runSchedule(seed: number, { voters, broken, seek = '' }: Options = {}): Outcome {
   const random = seededRandom(seed)
-  const world = createWorld(drawSchedule(random, voters), random, broken)
+  const world = createWorld(drawSchedule(random, voters, seededRandom(-seed)), random, broken)
   const { agenda, all, watch } = world
   world.learn = value => {
     const before = watch.newest()
@@ -60,6 +61,11 @@ export function runSchedule(seed: number, { voters, broken, seek = '' }: Options
   writeOffs(world)
   for (let bad = random.int(4) - 1; bad > 0; bad--) agenda.add(world.now + random.int(14_000), () => intrude(world))
   agenda.add(world.now + 100 + random.int(500), () => fault(world))
+  if (world.schedule.losesMajority) {
+    agenda.add(world.now + random.int(8_000), () => loseMajority(world))
+    // What was under way is over with it: there is something to be done afterwards.
+    agenda.add(EPOCH_START + FAULTS_FOR, () => submit(world, undefined, EPOCH_START + 3 * FAULTS_FOR))
+  }
   agenda.add(EPOCH_START + FAULTS_FOR, () => {
     clearUp(world)
     tendToEnd(world)

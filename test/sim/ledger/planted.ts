@@ -21,6 +21,10 @@ export const PLANTED = {
   'unsigned-path': 'voters take plans whose signatures nobody has checked',
   'denied-forgotten': 'an image that failed may be tried again without --force',
   'limit-ignored': 'the failure limit stops nothing',
+  'recovery-of-the-known':
+    'a recovered ledger begins with the permits that somebody remembers, and not with one for everybody',
+  'recovery-of-the-living':
+    'a ledger is recovered though its voters live, and nobody forgets them: both registers grant',
   deaf: 'hosts hear nothing of the ledger',
 } as const
 export type Broken = keyof typeof PLANTED

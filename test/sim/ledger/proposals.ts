@@ -1,3 +1,4 @@
+import { eraOf } from '../../../protocol/index.ts'
 import {
   type Action,
   createProposer,
@@ -7,7 +8,7 @@ import {
 } from '../../../rollout/index.ts'
 import { asJudged } from './planted.ts'
 import { answer, judged } from './voters.ts'
-import type { Host, World } from './world.ts'
+import { type Host, isOfEra, type World } from './world.ts'
 
 /**
  * One proposal of a host, or one read (`action` null), by the real proposer. Proposals of one host wait for one another, as those of a daemon do.
@@ -36,14 +37,29 @@ export function propose(
   let over = false
   let wake = 0
   const ask = (voter: Host, serial: number, request: Parameters<typeof answer>[2]): void => {
-    const hear = (reply: Reply) => (): void => input({ type: 'reply', from: voter.node, serial, reply })
+    const hear = (reply: Reply) => (): void => {
+      // Of a recovery it has to have heard from an operator.
+      if (reply.type === 'moved' && !isOfEra(host, reply.first)) return
+      input({ type: 'reply', from: voter.node, serial, reply })
+    }
     if (voter === host)
       return world.at(host, 0, () => answer(world, voter, request, reply => world.at(host, 0, hear(reply))))
     world.deliver(host, voter, () => answer(world, voter, request, reply => world.deliver(voter, host, hear(reply))))
   }
+  const end = (outcome: ProposerOutcome): void => {
+    over = true
+    if (action !== null) {
+      host.busy = false
+      host.waiting.shift()?.()
+    }
+    done(outcome)
+  }
+  const era = eraOf(host.first.epoch)
   const input = (next: ProposerInput): void => {
     // What comes for an earlier life of its host comes for nobody.
     if (over || host.life !== life) return
+    // Nor does what was asked of voters that were given up.
+    if (eraOf(host.first.epoch) > era) return end({ type: 'no-quorum', reason: 'recovered' })
     for (const effect of proposer.step(host.clock(), next)) {
       switch (effect.type) {
         case 'ask': {
@@ -60,7 +76,6 @@ export function propose(
           break
         }
         case 'done':
-          over = true
           if (
             effect.first.epoch > host.first.epoch ||
             (effect.first.epoch === host.first.epoch && effect.round > host.round)
@@ -70,11 +85,7 @@ export function propose(
           }
           // What a refusal was measured against is committed as well.
           if (effect.outcome.type !== 'no-quorum') world.learn(effect.outcome.value)
-          if (action !== null) {
-            host.busy = false
-            host.waiting.shift()?.()
-          }
-          done(effect.outcome)
+          end(effect.outcome)
           break
         default:
           effect satisfies never

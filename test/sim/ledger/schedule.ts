@@ -16,6 +16,8 @@ export interface Schedule {
   readonly notAfter: number | undefined
   /** One host may be lost for good. */
   readonly losesOne: boolean
+  /** A majority of the voters may be lost for good, and the ledger recovered. */
+  readonly losesMajority: boolean
   /** Wall clocks are set while there are faults. */
   readonly clocksJump: boolean
   /** How often a host reads the ledger though nobody told it anything; 1 s where it does not matter. */
@@ -24,7 +26,8 @@ export interface Schedule {
   well(image: Digest, host: number): boolean
 }
 
-export function drawSchedule(random: Random, wanted: number | undefined): Schedule {
+/** `apart`: what came to be drawn later, so that the seeds of before are the schedules of before. */
+export function drawSchedule(random: Random, wanted: number | undefined, apart: Random): Schedule {
   const voters = wanted ?? [1, 3, 3, 3, 5, 5, 7][random.int(7)]!
   const hosts = Math.max(3, voters) + random.int(2)
   // Mostly the new image is good; otherwise it is bad everywhere, or on one host.
@@ -39,6 +42,7 @@ export function drawSchedule(random: Random, wanted: number | undefined): Schedu
     firstEver: random.int(6) === 0,
     notAfter: random.int(8) === 0 ? 2_000 + 1_000 * random.int(12) : undefined,
     losesOne: voters >= 3 && random.int(6) === 0,
+    losesMajority: voters <= 5 && apart.int(5) === 0,
     clocksJump: random.int(3) === 0,
     well: (image, host) => image !== V2 || (bad !== -1 && bad !== host),
   }

@@ -30,6 +30,7 @@ export function answer(world: World, voter: Host, request: Request, reply: (repl
     plan: id => judged(world, world.plan(id)),
     genesisVoters: () => world.begin.voters,
     objection: plan => objectionAt(world, voter, plan),
+    recovered: () => voter.recovered,
     now: voter.clock,
   })
   const said: Reply =

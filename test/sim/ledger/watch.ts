@@ -1,4 +1,4 @@
-import { type Digest, millis, type NodeId, type Plan, type Statement } from '../../../protocol/index.ts'
+import { type Digest, eraOf, millis, type NodeId, type Plan, type Statement } from '../../../protocol/index.ts'
 import {
   ACT_WITHIN,
   countBits,
@@ -24,6 +24,8 @@ export interface Watch {
   /** What an operator orders, and of which generation. */
   ordered(verb: string, generation: number): void
   wasOrdered(verb: string, generation: number): boolean
+  /** What an operator lets the ledger go on from, after its voters were lost. */
+  recovered(first: LedgerValue): void
   /** Somebody learned that this value is committed. */
   committed(value: LedgerValue, plan: (id: Digest | null) => Statement<Plan> | undefined, now: number): void
   /** A host begins to change what it runs, under its permit. */
@@ -40,6 +42,7 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
   const owners = new Map<number, NodeId>()
   const meant = new Set<Digest>()
   const said = new Set<string>()
+  const recoveries = new Set<number>()
   /** Committed values of the last seconds, with when they were learned, oldest first; never empty. */
   const recent: { at: number; value: LedgerValue }[] = [{ at: 0, value: begin }]
   let newest = begin
@@ -52,6 +55,14 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
   /** What makes `value` of the value before it: by one step when its version follows, else by several. */
   const compare = (before: LedgerValue, value: LedgerValue, plan: Statement<Plan> | undefined): void => {
     if (value.generation < before.generation) found(`I4: generation ${value.generation} after ${before.generation}`)
+    // What follows a recovery follows from what was left; that generations and tokens grow holds of it too.
+    if (eraOf(value.epoch) !== eraOf(before.epoch)) {
+      if (value.nextToken <= before.nextToken) found('I2: a recovery gives tokens again')
+      if (value.generation <= before.generation) found(`I4: a recovery goes on from ${value.generation}`)
+      if (![...recoveries].some(epoch => eraOf(epoch) === eraOf(value.epoch)))
+        found('I3: nobody has ordered this recovery')
+      return
+    }
     if (value.plan !== before.plan) {
       if (value.plan === null || !meant.has(value.plan)) found(`I3: a plan has begun that no two operators meant`)
       if (value.generation <= before.generation)
@@ -79,6 +90,10 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
     newest: () => newest,
     meant: plan => void meant.add(plan.id),
     ordered: (verb, generation) => void said.add(`${verb} ${generation}`),
+    recovered(first) {
+      recoveries.add(first.epoch)
+      said.add(`abort ${first.generation}`)
+    },
     wasOrdered: (verb, generation) => said.has(`${verb} ${generation}`),
 
     committed(value, planOf, now) {

@@ -1,5 +1,13 @@
 import { createClock } from '../../../daemon/clock.ts'
-import type { Digest, Millis, NodeId, Plan, Random, Statement } from '../../../protocol/index.ts'
+import {
+  type Digest,
+  eraOf,
+  type Millis,
+  type NodeId,
+  type Plan,
+  type Random,
+  type Statement,
+} from '../../../protocol/index.ts'
 import { genesis, type Intent, type LedgerValue, type Replacement, type VoterState } from '../../../rollout/index.ts'
 import { type Agenda, createAgenda } from '../heap.ts'
 import { EPOCH_START, nodesOf, V1 } from './fleet.ts'
@@ -34,6 +42,8 @@ export interface Host {
   silent: boolean
   /** The ledger as it last heard of it. */
   heard: LedgerValue | undefined
+  /** What its group's ledger goes on from by an operator's word, once it has heard that: on its disk. */
+  recovered: LedgerValue | undefined
   /** Where this host believes the voters to be. */
   first: LedgerValue
   round: number
@@ -53,6 +63,8 @@ export interface World {
   readonly begin: LedgerValue
   readonly watch: Watch
   now: number
+  /** An operator's word by which the ledger goes on without its lost voters. */
+  recovery: LedgerValue | undefined
   /** Until the last fault is over. */
   faulty: boolean
   /** Since when there has been neither fault nor order. */
@@ -96,6 +108,7 @@ export function createWorld(schedule: Schedule, random: Random, broken: Broken |
     begin,
     watch: createWatch(begin, schedule.k),
     now: EPOCH_START,
+    recovery: undefined,
     faulty: true,
     calmSince: EPOCH_START,
     tally: newTally(),
@@ -138,6 +151,10 @@ export function createWorld(schedule: Schedule, random: Random, broken: Broken |
   for (const host of world.all) host.clock = clockOf(world, host)
   return world
 }
+
+/** Whether a host may take note of a value: of an era that begins with an operator's word it has to have heard that word. */
+export const isOfEra = ({ recovered }: Host, { epoch }: LedgerValue): boolean =>
+  eraOf(epoch) <= eraOf(recovered?.epoch ?? 0)
 
 /** A new life's clock, in whole milliseconds. */
 export function clockOf(world: World, host: Host): () => Millis {
@@ -185,6 +202,7 @@ function newHost(node: NodeId, begin: LedgerValue): Host {
     diskFreeAt: 0,
     silent: false,
     heard: undefined,
+    recovered: undefined,
     first: begin,
     round: 0,
     busy: false,
