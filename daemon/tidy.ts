@@ -20,11 +20,12 @@ export interface Tidy {
 export function startTidying(gc: (() => void) | undefined): Tidy {
   let collections = 0
   let heapAfter: number | undefined
-  // Every full collection moves the heap together. Said here, because there is no room for it in the daemon's first line (build.mjs).
-  if (gc !== undefined) setFlagsFromString('--compact-on-every-full-gc')
   const collect = (): void => {
     if (gc === undefined) return
+    // It moves the heap together. V8's own collections do not: there are many of them while an image comes in, and they would each do it (docs/decisions/0042).
+    setFlagsFromString('--compact-on-every-full-gc')
     gc()
+    setFlagsFromString('--no-compact-on-every-full-gc')
     collections += 1
     heapAfter = process.memoryUsage().heapUsed
   }

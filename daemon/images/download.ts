@@ -29,8 +29,8 @@ type ChunkMessage = Extract<Message, { type: 'chunk' | 'packed' }>
 
 /** Peers that one download asks at a time. */
 const MAX_PEERS = 20
-/** What may be on its way to the disk before peers are read no further: enough for one large write while the one before is synced. Bytes. */
-const MAX_STORING = 8 * 1024 * 1024
+/** What may be on its way to the disk before peers are read no further: with more, buffers grow old and cost more than is won (docs/decisions/0042). Bytes. */
+const MAX_STORING = 2 * 1024 * 1024
 /** What a chunk counts there at least, for what it takes beside its bytes. */
 const A_CHUNK = 64 * 1024
 /** How often new providers are looked for, and lost ones tried again. Milliseconds. */

@@ -2,10 +2,10 @@ import { type ChunkRef, type Millis, millis, type NodeId, type Random } from '..
 import { createOwners } from './owners.ts'
 
 /**
- * The most that one peer is asked for at a time: what a fast LAN carries while some MiB of it are synced to the disk, for what came counts as asked for until it is
- * there; and still little to ask anew when it stalls. Bytes.
+ * The most that one peer is asked for at a time: several times the bandwidth-delay product of a fast LAN, and still little to ask anew when it stalls. With 8 MiB a receiver
+ * spends 1.7 times the processor: buffers grow old before they are synced, and V8 moves all of its heap for them (docs/decisions/0042). Bytes.
  */
-const WINDOW = 8 * 1024 * 1024
+const WINDOW = 2 * 1024 * 1024
 /** The least, and what is asked of a peer whose rate is not known yet. Bytes. */
 const SMALLEST_WINDOW = 96 * 1024
 /** In between a peer is asked for what it gives in a round trip and this time: more would wait there while another peer could have sent it. Milliseconds. */

@@ -73,11 +73,11 @@ test('a peer that sends chunks faster than the disk takes them is read no furthe
     },
     stop.signal,
   )
-  await eventually('chunks on their way to the disk', () => putting >= 128)
+  await eventually('chunks on their way to the disk', () => putting >= 32)
   for (let turn = 0; turn < 100; turn++) await nextTurn()
-  // 8 MiB, where each counts for 64 KiB at least.
-  expect(putting).toBe(128)
-  expect(flood.read()).toBe(129)
+  // 2 MiB, where each counts for 64 KiB at least.
+  expect(putting).toBe(32)
+  expect(flood.read()).toBe(33)
   stop.abort()
   await expect(done).rejects.toMatchObject({ code: 'timeout' })
 })
