@@ -121,28 +121,38 @@ export interface ChunkRef {
   readonly length: number
 }
 
-const ENTRY = 36
+/** Bytes of one chunk in an index. */
+export const INDEX_ENTRY = 36
 
 /** The chunk index as an object: 32 bytes of digest and 4 of length (big-endian) for each chunk. Named by its SHA-256. */
 export function encodeIndex(refs: readonly ChunkRef[]): Uint8Array {
-  const bytes = Buffer.alloc(refs.length * ENTRY)
+  const bytes = Buffer.alloc(refs.length * INDEX_ENTRY)
   for (const [at, ref] of refs.entries()) {
-    bytes.write(ref.digest, at * ENTRY, 'hex')
-    bytes.writeUInt32BE(ref.length, at * ENTRY + 32)
+    bytes.write(ref.digest, at * INDEX_ENTRY, 'hex')
+    bytes.writeUInt32BE(ref.length, at * INDEX_ENTRY + 32)
   }
   return bytes
 }
 
+/** Entries of an index, of which nothing is known to be right; what is less than an entry at the end counts for nothing. */
+export function decodeEntries(bytes: Uint8Array): ChunkRef[] {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return Array.from({ length: Math.floor(view.byteLength / INDEX_ENTRY) }, (_, at) => ({
+    digest: view.toString('hex', at * INDEX_ENTRY, at * INDEX_ENTRY + 32) as Digest,
+    length: view.readUInt32BE(at * INDEX_ENTRY + 32),
+  }))
+}
+
 /** The bytes of the index from `from` up to, and without, `to`; fewer at its end. Builds no more than these. */
 export function indexPart(refs: readonly ChunkRef[], from: number, to: number): Uint8Array {
-  const first = Math.floor(from / ENTRY)
-  const some = encodeIndex(refs.slice(first, Math.ceil(to / ENTRY)))
-  return some.subarray(from - first * ENTRY, to - first * ENTRY)
+  const first = Math.floor(from / INDEX_ENTRY)
+  const some = encodeIndex(refs.slice(first, Math.ceil(to / INDEX_ENTRY)))
+  return some.subarray(from - first * INDEX_ENTRY, to - first * INDEX_ENTRY)
 }
 
 /** Throws `too-large` when the index that a manifest names is larger than any may be. Gives its bytes. */
 export function indexBytes(manifest: Manifest): number {
-  const bytes = manifest.chunks * ENTRY
+  const bytes = manifest.chunks * INDEX_ENTRY
   if (bytes > LIMITS.chunkIndex)
     throw new FleetError(
       'too-large',
@@ -156,14 +166,14 @@ export function openIndex(bytes: Uint8Array, manifest: Manifest): ChunkRef[] {
   if (sha256(bytes) !== manifest.index)
     throw new FleetError('corrupt', `the chunk index of ${manifest.name}:${manifest.version} does not match its digest`)
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (view.byteLength !== manifest.chunks * ENTRY)
+  if (view.byteLength !== manifest.chunks * INDEX_ENTRY)
     throw new FleetError(
       'corrupt',
       `the chunk index of ${manifest.name}:${manifest.version} has another length than its manifest says`,
     )
   const refs: ChunkRef[] = []
   let size = 0
-  for (let at = 0; at < view.byteLength; at += ENTRY) {
+  for (let at = 0; at < view.byteLength; at += INDEX_ENTRY) {
     const length = view.readUInt32BE(at + 32)
     if (length < 1 || length > CHUNK.max)
       throw new FleetError(

@@ -18,6 +18,7 @@ import {
 } from '../../rollout/index.ts'
 import type { Channel, Network } from '../network/index.ts'
 import { timeLimit } from '../time-limit.ts'
+import { createLikes } from './likes.ts'
 import type { Pacer } from './pacer.ts'
 import { unpack } from './packing.ts'
 import { type Creditor, createCreditor, createPartReader } from './parts.ts'
@@ -25,7 +26,7 @@ import type { Throttle } from './throttle.ts'
 import type { Traffic } from './traffic.ts'
 import { ACCEPTS, decodeMessage, encodeMessage, type Message, SERVICE } from './wire.ts'
 
-type ChunkMessage = Extract<Message, { type: 'chunk' | 'packed' }>
+type ChunkMessage = Extract<Message, { type: 'chunk' | 'packed' | 'patch' }>
 
 /** Peers that one download asks at a time. */
 const MAX_PEERS = 20
@@ -76,6 +77,11 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
   const creditors = new Map<NodeId, Creditor>()
   /** What of each channel's bytes the swarm has been told of. */
   const told = new WeakMap<Channel, number>()
+  const likes = createLikes(image, store)
+  /** Of channels that understand it: which chunks they were told of what is here in their place. */
+  const liked = new WeakMap<Channel, Set<number>>()
+  /** What is still to be said on a channel before anything else. */
+  const saying = new WeakMap<Channel, Promise<void>>()
   const connecting = new Set<NodeId>()
   /** Who was not reached in time: how long it may take the next time, and until when it is left alone. */
   const late = new Map<NodeId, { readonly patience: number; readonly until: Millis }>()
@@ -131,10 +137,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       switch (effect.type) {
         case 'request':
         case 'cancel':
-          channels
-            .get(effect.peer)
-            ?.send(encodeMessage({ type: effect.type, indexes: effect.indexes }))
-            .catch(() => lose(effect.peer))
+          say(effect)
           creditors.get(effect.peer)?.consider()
           return
         case 'ban':
@@ -160,6 +163,28 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
           return effect satisfies never
       }
     }
+    /** In the order in which it is to be said, though a request may have to be read for. */
+    const say = ({ type, peer, indexes }: Extract<SwarmEffect, { type: 'request' | 'cancel' }>): void => {
+      const channel = channels.get(peer)
+      if (channel === undefined) return
+      const before = saying.get(channel)
+      const told = type === 'request' ? liked.get(channel) : undefined
+      const send = (): Promise<void> => channel.send(encodeMessage({ type, indexes }))
+      if (before === undefined && told === undefined) return void send().catch(() => lose(peer))
+      const now = (before ?? Promise.resolve()).then(async () => {
+        for (const at of told === undefined ? [] : indexes) {
+          const like = await likes.like(at)
+          if (like === undefined) continue
+          told!.add(at)
+          await channel.send(encodeMessage(like))
+        }
+        await send()
+      })
+      saying.set(
+        channel,
+        now.catch(() => lose(peer)),
+      )
+    }
     const lose = (peer: NodeId): void => {
       const channel = channels.get(peer)
       if (channel === undefined) return
@@ -170,10 +195,22 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       input({ type: 'gone', peer })
     }
 
-    const accept = async (peer: NodeId, { type, index: at, bytes }: ChunkMessage): Promise<void> => {
-      const ref = index[at]
-      const plain = type === 'chunk' || ref === undefined ? bytes : await unpack(bytes, ref.length)
-      const chunk = ref === undefined || plain === undefined ? undefined : verifyChunk(ref.digest, plain)
+    const plainOf = async (message: ChunkMessage): Promise<Uint8Array | undefined> => {
+      const ref = index[message.index]
+      if (ref === undefined) return undefined
+      if (message.type === 'patch') return likes.patched(message)
+      return message.type === 'chunk' ? message.bytes : unpack(message.bytes, ref.length)
+    }
+    const accept = async (peer: NodeId, channel: Channel, message: ChunkMessage): Promise<void> => {
+      const { type, index: at, bytes } = message
+      const told = liked.get(channel)?.delete(at) === true
+      const plain = type === 'patch' && !told ? undefined : await plainOf(message)
+      const chunk = plain === undefined ? undefined : verifyChunk(index[at]!.digest, plain)
+      // What is here may have gone meanwhile, which is no fault of the peer's: it is asked once more, without a like.
+      if (chunk === undefined && type === 'patch' && told) {
+        traffic.at(digest, peer).received += bytes.byteLength
+        return channel.send(encodeMessage({ type: 'request', indexes: [at] })).catch(() => lose(peer))
+      }
       if (chunk === undefined) return input({ type: 'chunk', peer, index: at, good: false })
       traffic.at(digest, peer).received += bytes.byteLength
       try {
@@ -211,6 +248,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
           switch (message.type) {
             case 'bitmap':
               if (message.has.byteLength === 0 && index.length > 0) return
+              if (message.patches) liked.set(channel, new Set())
               input({ type: 'peer', peer, has: message.has })
               break
             case 'has':
@@ -218,8 +256,9 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
               break
             case 'chunk':
             case 'packed':
+            case 'patch':
               // Not awaited: the next chunk is read while this one is unpacked, hashed and written.
-              storing.enter(Math.max(A_CHUNK, message.bytes.byteLength), accept(peer, message))
+              storing.enter(Math.max(A_CHUNK, message.bytes.byteLength), accept(peer, channel, message))
               if (storing.isFull()) await storing.hasRoom()
               break
             case 'refused':

@@ -3,7 +3,6 @@ import {
   type ChunkRef,
   type Digest,
   FleetError,
-  indexPart,
   type Millis,
   type NodeId,
   openManifest,
@@ -22,6 +21,7 @@ import {
   unpackTree,
 } from '../../rollout/index.ts'
 import type { Network } from '../network/index.ts'
+import { answerOf } from './describing.ts'
 import { download } from './download.ts'
 import { createLearning } from './learning.ts'
 import { createPacer } from './pacer.ts'
@@ -29,7 +29,7 @@ import { createSharing } from './sharing.ts'
 import type { Throttle } from './throttle.ts'
 import { createTraffic, type PeerTraffic } from './traffic.ts'
 import { serve, type Upload } from './upload.ts'
-import { decodeQuestion, encodeDescription, PART, SERVICE } from './wire.ts'
+import { decodeQuestion, encodeDescription, SERVICE } from './wire.ts'
 
 /** How long a part of an image is waited for while nothing of it comes. Milliseconds. */
 const PART_STALL = 30_000
@@ -127,15 +127,15 @@ export function createImages(init: ImagesInit): Images {
   const { share, settled } = createSharing<StoredImage, FetchProgress>(stopping.signal)
 
   network.serve(SERVICE.describe, async (_from, body) => {
-    const { image: digest, part } = decodeQuestion(body)
-    const image = store.image(digest)
-    const told = image !== undefined && (image.endorsement !== undefined || init.vouched(digest))
-    const manifest = told ? await store.manifestBytes(digest) : undefined
+    const question = decodeQuestion(body)
+    const image = store.image(question.image)
+    const told = image !== undefined && (image.endorsement !== undefined || init.vouched(image.digest))
+    const manifest = told ? await store.manifestBytes(image.digest) : undefined
     if (manifest === undefined) throw new FleetError('not-found', 'this node does not have that image')
     return encodeDescription({
       manifest,
       endorsement: image!.endorsement ?? new Uint8Array(),
-      part: indexPart(image!.index, part * PART, (part + 1) * PART),
+      ...answerOf(image!.index, question),
     })
   })
   network.acceptChannels(SERVICE.chunks, channel => {

@@ -80,7 +80,7 @@ export function createPartReader(): PartReader {
       const message = decodeMessage(Buffer.concat(held, bytes))
       held = []
       bytes = 0
-      if (message.type !== 'chunk' && message.type !== 'packed')
+      if (message.type !== 'chunk' && message.type !== 'packed' && message.type !== 'patch')
         throw new FleetError('corrupt', 'only a chunk comes in parts')
       return message
     },

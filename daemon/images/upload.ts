@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { type ChunkRef, type Digest, toFleetError } from '../../protocol/index.ts'
+import { type ChunkRef, type Digest, makePatch, toFleetError } from '../../protocol/index.ts'
 import { HEADROOM, type ImageStore } from '../../rollout/index.ts'
 import type { Channel } from '../network/index.ts'
 import { looksPackable, type Packing, pack } from './packing.ts'
@@ -13,6 +13,11 @@ import { CHUNK_HEAD, decodeMessage, encodeChunkBefore, encodeMessage, MAX_INDEXE
 const TELL_EVERY = 50
 /** Chunks that one peer may have waiting; who asks for more at once is not one of ours. */
 const MAX_WAITING = 4_096
+
+/** Chunks of which one peer may have said what it has in their place; who says more is not one of ours. */
+const MAX_LIKES = 256
+/** What a patch has to be smaller than, as a share of its chunk. */
+const WORTH = 0.9
 
 /** A peer that downloads an image from this node. */
 export interface Upload {
@@ -35,6 +40,7 @@ export async function serve(
 ): Promise<void> {
   const { store, traffic, log } = init
   const waiting = new Set<number>()
+  const likes = new Map<number, { readonly salt: Uint8Array; readonly names: Uint8Array }>()
   let image: Digest | undefined
   let index: readonly ChunkRef[] = []
   let sending = false
@@ -51,7 +57,19 @@ export async function serve(
     while (news.length > 0) await channel.send(encodeMessage({ type: 'has', indexes: news.splice(0, MAX_INDEXES) }))
     timer = undefined
   }
+  /** As what differs from what the peer has; false where that is most of it. */
+  const sendPatch = async (at: number, bytes: Uint8Array): Promise<boolean> => {
+    const like = likes.get(at)
+    const patch = like === undefined ? undefined : makePatch(bytes, like.salt, like.names)
+    if (patch === undefined || patch.byteLength > WORTH * bytes.byteLength) return false
+    const packed = accepts.includes('br') && looksPackable(patch) ? await pack(patch) : undefined
+    const message = { index: at, length: packed === undefined ? 0 : patch.byteLength, bytes: packed ?? patch }
+    await parts.send(encodeMessage({ type: 'patch', ...message }), accepts.includes('parts'), 0)
+    traffic.at(image!, channel.peer).sent += message.bytes.byteLength
+    return true
+  }
   const send = async (at: number, bytes: Uint8Array, hasHeadroom: boolean): Promise<void> => {
+    if (await sendPatch(at, bytes)) return
     const start = performance.now()
     const tries = accepts.includes('br') && pays.packs && looksPackable(bytes)
     const packed = tries ? await pack(bytes) : undefined
@@ -96,6 +114,7 @@ export async function serve(
         const { bytes, hasHeadroom } = await reading
         if (bytes === undefined) await channel.send(encodeMessage({ type: 'refused', index: next }))
         else await send(next, bytes, hasHeadroom)
+        likes.delete(next)
       }
     } finally {
       sending = false
@@ -109,7 +128,7 @@ export async function serve(
         case 'open': {
           const found = store.image(message.image)
           if (image !== undefined || found === undefined) {
-            await channel.send(encodeMessage({ type: 'bitmap', has: new Uint8Array() }))
+            await channel.send(encodeMessage({ type: 'bitmap', has: new Uint8Array(), patches: true }))
             return
           }
           image = message.image
@@ -123,7 +142,7 @@ export async function serve(
             },
             close: () => channel.close(),
           })
-          await channel.send(encodeMessage({ type: 'bitmap', has: bitmapOf(store, index) }))
+          await channel.send(encodeMessage({ type: 'bitmap', has: bitmapOf(store, index), patches: true }))
           break
         }
         case 'request':
@@ -134,8 +153,16 @@ export async function serve(
         case 'credit':
           parts.credit(message.bytes)
           break
+        case 'like':
+          // Copies: what was decoded holds on to its whole frame.
+          likes.set(message.index, { salt: Buffer.from(message.salt), names: Buffer.from(message.names) })
+          if (likes.size > MAX_LIKES) return
+          break
         case 'cancel':
-          for (const at of message.indexes) waiting.delete(at)
+          for (const at of message.indexes) {
+            waiting.delete(at)
+            likes.delete(at)
+          }
           break
         default:
           return

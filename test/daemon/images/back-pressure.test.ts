@@ -44,7 +44,7 @@ const never = new Promise<never>(() => {})
 test('a peer that sends chunks faster than the disk takes them is read no further', async () => {
   const flood = channel(
     (async function* () {
-      yield { type: 'bitmap', has: new Uint8Array(63).fill(255) } as const
+      yield { type: 'bitmap', has: new Uint8Array(63).fill(255), patches: false } as const
       for (const [at, bytes] of contents.entries()) yield { type: 'chunk', index: at, bytes } as const
     })(),
     async () => {},

@@ -137,6 +137,7 @@ describe('chunks on a channel', () => {
   const storeOf = (chunks: readonly Uint8Array[]) => {
     const held = new Map(chunks.map(bytes => [sha256(bytes), verifyChunk(sha256(bytes), bytes)!]))
     const store = {
+      images: () => [image],
       image: () => image,
       has: digest => held.has(digest),
       get: async digest => held.get(digest),
@@ -212,7 +213,7 @@ describe('chunks on a channel', () => {
       const [ours, theirs] = pair()
       const { held, store } = storeOf([])
       const { done, stop, traffic } = fetching(ours, store)
-      await theirs.send(encodeMessage({ type: 'bitmap', has: Uint8Array.of(7) }))
+      await theirs.send(encodeMessage({ type: 'bitmap', has: Uint8Array.of(7), patches: false }))
       await theirs.send(encodeMessage({ type: 'packed', index: 2, packing: 'br', bytes }))
       await eventually('the ban', () => traffic.at(image.digest, PEER).banned !== undefined)
       expect(held.size).toBe(0)

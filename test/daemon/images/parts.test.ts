@@ -24,6 +24,7 @@ const index = indexOf(contents)
 const storeOf = (image: StoredImage, chunks: readonly Uint8Array[]) => {
   const held = new Map(chunks.map(bytes => [sha256(bytes), verifyChunk(sha256(bytes), bytes)!]))
   const store = {
+    images: () => [image],
     image: () => image,
     has: digest => held.has(digest),
     get: async digest => held.get(digest),

@@ -10,6 +10,7 @@ import {
   type Question,
 } from '../../../daemon/images/wire.ts'
 import {
+  applyPatch,
   type ChunkRef,
   encode,
   encodeIndex,
@@ -17,17 +18,23 @@ import {
   FleetError,
   LIMITS,
   type Manifest,
+  makePatch,
+  namesOf,
   openIndex,
   openManifest,
+  piecesOf,
+  SALT,
   sha256,
 } from '../../../protocol/index.ts'
 import { image } from '../../rollout/ledger/fixtures.ts'
 import { manifestOf } from '../../support/manifest.ts'
-import { assertSame, crowd, HOSTILE, nils, type Target } from '../target.ts'
+import { assertSame, Broken, crowd, HOSTILE, nils, type Target } from '../target.ts'
 
 const MESSAGES: readonly Message[] = [
   { type: 'open', image: image('v1'), accepts: ['br', 'parts'] },
-  { type: 'bitmap', has: Uint8Array.of(0xff, 1) },
+  { type: 'bitmap', has: Uint8Array.of(0xff, 1), patches: true },
+  { type: 'like', index: 6, salt: new Uint8Array(8), names: new Uint8Array(24) },
+  { type: 'patch', index: 6, length: 99, bytes: new Uint8Array(30) },
   { type: 'has', indexes: [0, 1, 65_535] },
   { type: 'request', indexes: [3] },
   { type: 'cancel', indexes: [] },
@@ -63,8 +70,18 @@ export const imageDescription: Target = {
   refusals: ['corrupt', 'too-large'],
   seeds: () => [
     ...HOSTILE,
-    encodeQuestion({ image: image('v1'), part: 3 }),
-    encodeDescription({ manifest: manifestBytes, endorsement: new Uint8Array(9), part: indexBytes }),
+    encodeQuestion({ image: image('v1'), part: 3, short: false, runs: [] }),
+    encodeQuestion({ image: image('v1'), part: 1, short: true, runs: [] }),
+    encodeQuestion({
+      image: image('v1'),
+      part: 0,
+      short: false,
+      runs: [
+        [3, 4],
+        [90_000, 2 ** 40],
+      ],
+    }),
+    encodeDescription({ manifest: manifestBytes, endorsement: new Uint8Array(9), part: indexBytes, short: true }),
     encode(nils(1_000_000)),
   ],
   run(input) {
@@ -135,4 +152,30 @@ export const chunkIndex: Target = {
     return openIndex(input, { ...MANIFEST, index: sha256(input), chunks: count, size })
   },
   verify: (refs: ChunkRef[], input) => assertSame('an index', input, encodeIndex(refs)),
+}
+
+/** What is here in the place of the chunk: the same at every call. */
+const OLD = Buffer.concat(Array.from({ length: 1_500 }, (_, at) => Buffer.from(sha256(Buffer.from(String(at))), 'hex')))
+const EDITED = Buffer.concat([OLD.subarray(0, 20_000), Buffer.alloc(300, 7), OLD.subarray(20_000)])
+const SALTED = Buffer.alloc(SALT, 3)
+const PIECES = piecesOf(OLD)
+
+/** A chunk as what differs from what is here. */
+export const chunkPatch: Target = {
+  name: 'chunk-patch',
+  maxBytes: 1024 * 1024,
+  refusals: ['corrupt', 'too-large'],
+  seeds: () => [
+    ...HOSTILE,
+    makePatch(EDITED, SALTED, namesOf(SALTED, PIECES))!,
+    encode([[0, 1, 2, -5], new Uint8Array(5)]),
+    encode([new Array(100_000).fill(0), new Uint8Array()]),
+    encode([new Array(100_000).fill(-1), new Uint8Array(100_000)]),
+    encode([[-(2 ** 53), 2 ** 53, 0.5, Number.NaN], new Uint8Array(9)]),
+    encode([nils(100_000), new Uint8Array(9)]),
+  ],
+  run: input => applyPatch(input, PIECES, EDITED.byteLength),
+  verify(chunk: Uint8Array) {
+    if (chunk.byteLength !== EDITED.byteLength) throw new Broken('a patch made a chunk of another length')
+  },
 }

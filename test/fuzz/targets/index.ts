@@ -4,7 +4,7 @@ import { bundle } from './bundle.ts'
 import { dns } from './dns.ts'
 import { document } from './document.ts'
 import { eventFrame, gossip, linkFrame } from './gossip.ts'
-import { chunkIndex, imageDescription, manifest, swarmMessage } from './images.ts'
+import { chunkIndex, chunkPatch, imageDescription, manifest, swarmMessage } from './images.ts'
 import { auditMessage, evidenceBundle, keptReport } from './keep.ts'
 import { ledgerReply, ledgerRequest, ledgerValue } from './ledger.ts'
 import { mdns } from './mdns.ts'
@@ -22,7 +22,7 @@ export const TARGETS: readonly Target[] = [
   ...[framing, handshake, linkOpen, linkFrame, eventFrame, gossip, rpc, mdns, reach],
   ...[statement, document, token],
   ...[ledgerValue, ledgerRequest, ledgerReply],
-  ...[swarmMessage, imageDescription, manifest, chunkIndex, bundle, tar],
+  ...[swarmMessage, imageDescription, manifest, chunkIndex, chunkPatch, bundle, tar],
   ...[ociRequest, ociDocument, pushMessage],
   ...[auditMessage, keptReport, evidenceBundle],
   ...[api, serfRpc, dns, tagPatterns],
