@@ -62,8 +62,9 @@ describe.skipIf(skipped('doctor.long.ts'))('the doctor of three hosts', () => {
     await eventually('all three to be voters', async () => (await voters()).length === 3)
   }, 120_000)
   afterAll(async () => {
-    await box?.close()
+    // What still runs on it keeps it; the folder can go.
     if (box !== undefined) execFileSync('umount', ['--lazy', disk()])
+    await box?.close()
     world?.close()
   })
 
@@ -184,11 +185,11 @@ describe.skipIf(skipped('doctor.long.ts'))('the doctor of three hosts', () => {
   }, 240_000)
 
   test('two of three voters that are down are a lost quorum, one is a warning, none is all well', async () => {
-    n1.kill('SIGKILL')
     expect(await one(n0, 'quorum')).toMatchObject({
       severity: 'warning',
       what: 'n2, of the 3 voters of group default, is down; when one more fails, no host there may be replaced',
     })
+    n1.kill('SIGKILL')
     const lost = await eventually(
       'the quorum to be lost',
       async () => {
@@ -210,7 +211,7 @@ describe.skipIf(skipped('doctor.long.ts'))('the doctor of three hosts', () => {
   }, 240_000)
 
   test('a data directory that was copied to another host is told on both', async () => {
-    cpSync(disk(), join(box.dir, 'copy'), { recursive: true })
+    cpSync(disk(), join(box.dir, 'copy'), { recursive: true, filter: path => !path.endsWith('.sock') })
     n2 = await n2.restart()
     await allSee([n0], { n0: 'alive', n1: 'alive', n2: 'alive' })
     await gone(n2, 'identity')
