@@ -86,7 +86,7 @@ const READING: Readonly<Record<string, Reading>> = {
 
 /** Those that change something, or print what a program reads or somebody copies. */
 const OTHERS =
-  'init invite join leave revoke force-leave event monitor taint completion|image build fetch export import pin unpin rm|rollout start approve pause resume promote abort undo|node write-off|hotfix start extend clear|audit export|key new'
+  'init invite join leave revoke force-leave event monitor taint completion|image build fetch export import pin unpin rm|rollout start approve pause resume promote abort undo|node write-off|ledger recover|hotfix start extend clear|audit export|key new'
     .split('|')
     .flatMap((words, at) => {
       const [first, ...rest] = words.split(' ')
