@@ -6,6 +6,7 @@ import {
   type Digest,
   eraOf,
   FleetError,
+  genesisVotersOf,
   type Millis,
   type NodeId,
   open,
@@ -65,13 +66,15 @@ export interface Survey {
   readonly silent: readonly NodeId[]
 }
 
-/** The voters that a group begins with: by the oldest policy that names them, because what was begun once is not begun again elsewhere. */
-export function genesisVoters(authority: Authority, group: string): readonly NodeId[] {
-  for (const { body } of authority.chain) {
-    const found = body.groups[group] ?? body.groups['*']
-    if (found !== undefined) return found.genesisVoters
-  }
-  throw new FleetError('refused', `the policy names no voters for group ${group}; operators have to sign one that does`)
+/** Throws `refused` where no policy names any. */
+function genesisVoters(authority: Authority, group: string): readonly NodeId[] {
+  const voters = genesisVotersOf(authority, group)
+  if (voters === undefined)
+    throw new FleetError(
+      'refused',
+      `the policy names no voters for group ${group}; operators have to sign one that does`,
+    )
+  return voters
 }
 
 /** This node as a voter, and its way to every group's voters. */

@@ -213,20 +213,39 @@ export function openAuditHead(authority: Authority, bytes: Uint8Array, now: Mill
 export function openPlan(authority: Authority, bytes: Uint8Array): Statement<Plan> {
   const plan = open(PLAN, authority.fleet, bytes)
   assertOperator(authority, plan)
-  const missing = approvalsMissing(authority, plan)
-  if (missing > 0) {
+  const lacking = approvalsMissing(authority, plan)
+  if (lacking > 0) {
     const { threshold, version } = authority.policy
     throw new FleetError(
       'unauthorized',
-      `plan ${plan.body.generation} for group ${plan.body.group} has ${threshold - missing} of the ${threshold} operators' signatures that policy ${version} demands; have others sign it too: fleetctl rollout approve FILE`,
+      `plan ${plan.body.generation} for group ${plan.body.group} has ${threshold - lacking} of the ${threshold} operators' signatures that policy ${version} demands; have others sign it too: fleetctl rollout approve FILE`,
     )
   }
   return plan
 }
 
 /** How many more operators have to sign a plan before it counts; 0 when it does. */
-export function approvalsMissing({ policy }: Authority, plan: Statement<Plan>): number {
-  return Math.max(0, policy.threshold - plan.signers.filter(key => policy.operators.includes(key)).length)
+export const approvalsMissing = ({ policy }: Authority, plan: Statement<Plan>): number => missing(policy, plan)
+
+/** How many more operators have to sign a policy before it follows the current one: of those whom that names, and of those whom it names itself. */
+export const policyApprovalsMissing = (
+  { policy }: Authority,
+  next: Statement<Policy>,
+): { readonly current: number; readonly own: number } => ({
+  current: missing(policy, next),
+  own: missing(next.body, next),
+})
+
+const missing = ({ threshold, operators }: Policy, { signers }: Statement<unknown>): number =>
+  Math.max(0, threshold - signers.filter(key => operators.includes(key)).length)
+
+/** The voters that a group begins with: by the oldest policy that names them, because what was begun once is not begun again elsewhere. Undefined where none does. */
+export function genesisVotersOf({ chain }: Authority, group: string): readonly NodeId[] | undefined {
+  for (const { body } of chain) {
+    const found = body.groups[group] ?? body.groups['*']
+    if (found !== undefined) return found.genesisVoters
+  }
+  return undefined
 }
 
 /** Opens an operator's word on what a node runs. Whether it comes in time, and for the first time, is for that node to see. */
@@ -294,11 +313,11 @@ function assertThreshold(statement: Statement<Policy>, policy: Policy): void {
       'unauthorized',
       `policy ${policy.version}: threshold ${policy.threshold} is more than its ${policy.operators.length} operators`,
     )
-  const signed = statement.signers.filter(key => policy.operators.includes(key)).length
-  if (signed < policy.threshold) {
+  const lacking = missing(policy, statement)
+  if (lacking > 0) {
     throw new FleetError(
       'unauthorized',
-      `policy ${statement.body.version} has ${signed} of the ${policy.threshold} signatures that policy ${policy.version} demands`,
+      `policy ${statement.body.version} has ${policy.threshold - lacking} of the ${policy.threshold} signatures that policy ${policy.version} demands`,
     )
   }
 }

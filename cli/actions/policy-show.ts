@@ -1,7 +1,8 @@
 import type { Context } from '../context.ts'
 import { fields } from '../table.ts'
 
-export async function run(context: Context): Promise<undefined> {
+export async function run(context: Context, { yaml }: { readonly yaml?: true }): Promise<undefined> {
+  if (yaml === true) return (await import('../signing/index.ts')).policyPrinted(context)
   const view = await context.client.call('GET /v1/policy')
   const { policy, fleet } = view
   context.show(view, () =>

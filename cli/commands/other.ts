@@ -1,7 +1,12 @@
 import { run as ledgerShow } from '../actions/ledger-show.ts'
 import { run as policyShow } from '../actions/policy-show.ts'
-import type { Group, Spec } from '../spec.ts'
+import type { Flag, Group, Spec } from '../spec.ts'
 import { collect } from '../values.ts'
+
+const KEEP_POLICY: Flag = {
+  flags: '--sign <file>',
+  help: 'sign it and keep it in this file, for other operators to approve',
+}
 
 export const NODE: Group = {
   name: 'node',
@@ -53,8 +58,33 @@ export const POLICY: Group = {
     {
       usage: 'show',
       summary: 'operators, publishers and the budgets of groups',
-      example: 'fleetctl policy show',
+      flags: [{ flags: '--yaml', help: 'as a file to change, for policy apply' }],
+      example: 'fleetctl policy show --yaml > policy.yaml',
       load: async () => policyShow,
+    },
+    {
+      usage: 'edit',
+      summary: 'change it in your editor ($VISUAL or $EDITOR), sign it and put it in force',
+      flags: [KEEP_POLICY],
+      example: `fleetctl policy edit
+    a second operator, another key, the most of a group that may be down: the same as show --yaml, then apply`,
+      load: async () => (await import('../signing/index.ts')).policyEdit,
+    },
+    {
+      usage: 'apply <file>',
+      summary: 'sign what a file says as the next policy, and put it in force',
+      flags: [KEEP_POLICY, { flags: '--dry-run', help: 'say what it would change, and do nothing' }],
+      example: `fleetctl policy apply policy.yaml
+    operators of the policy in force have to sign it, and those whom it names: as many of each as that one's threshold says`,
+      load: async () => (await import('../signing/index.ts')).policyApply,
+    },
+    {
+      usage: 'approve <file>',
+      summary: 'sign a policy that another operator has kept with --sign',
+      flags: [{ flags: '--dry-run', help: 'show what it changes, and sign nothing' }],
+      example: `fleetctl policy approve policy.signed --key ./second.key
+    the last signature that it needs puts it in force; before that the file is passed on`,
+      load: async () => (await import('../signing/index.ts')).policyApprove,
     },
   ],
 }

@@ -1,45 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises'
-import {
-  type Authority,
-  approvalsMissing,
-  FleetError,
-  LIMITS,
-  open,
-  PLAN,
-  type Plan,
-  type Statement,
-  toDocument,
-} from '../../protocol/index.ts'
+import { type Authority, approvalsMissing, type Plan, type Statement, toDocument } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
 import { follow, oneLine } from '../follow.ts'
 import { plain, plural, span, stamp } from '../text.ts'
-
-// A plan on its way from one operator to the next: a file with the signed statement in base64url, which says nothing secret.
-
-/** Keeps a plan for others to sign. `fresh`: never writes over a file. */
-export async function keepPlan(file: string, plan: Statement<Plan>, { fresh }: { fresh: boolean }): Promise<void> {
-  await writeFile(file, `${toDocument(plan.bytes)}\n`, { flag: fresh ? 'wx' : 'w' }).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EEXIST') throw new FleetError('conflict', `${file} exists already; name another file`)
-      throw new FleetError('bad-input', `cannot write the plan to ${file}: ${error.message}`, { cause: error })
-    },
-  )
-}
-
-/** Throws `bad-input` on a file that holds no plan, `unauthorized` on one of another fleet or with a signature that does not verify. */
-export async function readPlan(file: string, { fleet }: Authority): Promise<Statement<Plan>> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new FleetError('bad-input', `cannot read the plan in ${file}: ${error.message}`, { cause: error })
-  })
-  if (text.length > 2 * LIMITS.plan) throw new FleetError('bad-input', `${file} is too large to be a plan`)
-  try {
-    return open(PLAN, fleet, Uint8Array.from(Buffer.from(text.trim(), 'base64url')))
-  } catch (error) {
-    if (error instanceof FleetError && error.code !== 'unauthorized')
-      throw new FleetError('bad-input', `${file} holds no plan that was kept with --sign: ${error.message}`)
-    throw error
-  }
-}
 
 /** What an operator is about to put his name to, in sentences. */
 export function describe({ body, signers }: Statement<Plan>, names: readonly string[]): string {

@@ -1,7 +1,8 @@
 import { approvalsMissing, cosign, PLAN } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
-import { countSigned, describe, keepPlan, readPlan, submitPlan } from './approval.ts'
+import { countSigned, describe, submitPlan } from './approval.ts'
 import { assertOperator, readAuthority } from './fleet.ts'
+import { keep, readKept } from './kept.ts'
 import { loadKey } from './key-store.ts'
 
 interface Options {
@@ -12,7 +13,7 @@ interface Options {
 /** Adds a signature to a plan that another operator has kept in a file; the last one that the policy demands submits it. */
 export async function run(context: Context, file: string, options: Options): Promise<number | undefined> {
   const [authority, { members }] = await Promise.all([readAuthority(context), context.client.call('GET /v1/members')])
-  const plan = await readPlan(file, authority)
+  const plan = await readKept(file, PLAN, { fleet: authority.fleet, what: 'plan' })
   const names = new Map<string, string>(members.map(member => [member.id, member.name]))
   const roster = plan.body.roster.map(node => names.get(node) ?? node)
   if (options.dryRun === true) {
@@ -26,7 +27,7 @@ export async function run(context: Context, file: string, options: Options): Pro
   context.hint(describe(plan, roster))
   const approved = cosign(PLAN, plan, operator)
   if (approvalsMissing(authority, approved) === 0) return submitPlan(context, approved, options.detach === true)
-  await keepPlan(file, approved, { fresh: false })
+  await keep(file, approved, { fresh: false })
   const count = countSigned(authority, approved)
   context.show({ file, ...count }, () => `${file} has ${count.signed} of ${count.needed} signatures; pass it on`)
   return

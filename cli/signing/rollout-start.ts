@@ -1,10 +1,11 @@
 import { FleetError, type Millis, PLAN, parseWindow, sign } from '../../protocol/index.ts'
 import type { Context } from '../context.ts'
 import { groupOr } from '../nodes.ts'
-import { countSigned, keepPlan, submitPlan } from './approval.ts'
+import { countSigned, submitPlan } from './approval.ts'
 import { blastRadius, inOrder } from './blast-radius.ts'
 import { estimate } from './estimate.ts'
 import { assertOperator, readAuthority } from './fleet.ts'
+import { keep } from './kept.ts'
 import { loadKey } from './key-store.ts'
 import { warnings } from './lint.ts'
 import { composePlan, type PlanRequest } from './plan.ts'
@@ -66,7 +67,7 @@ export async function run(context: Context, flags: Options): Promise<number> {
   const signed = sign(PLAN, authority.fleet, now, plan, [operator])
   const { signed: have, needed } = countSigned(authority, signed)
   if (options.sign !== undefined) {
-    await keepPlan(options.sign, signed, { fresh: true })
+    await keep(options.sign, signed, { fresh: true })
     context.show(
       { file: options.sign, signed: have, needed },
       () => `${options.sign} has ${have} of ${needed} signatures; next: fleetctl rollout approve ${options.sign}`,

@@ -3,7 +3,7 @@ import { LIMITS } from '../limits.ts'
 import type { StatementKind } from '../statement.ts'
 import { counter, digest, label, nodeId, publicKey, recordOf } from './fields.ts'
 
-const groupSchema = z.object({
+export const policyGroupSchema = z.object({
   /** The most members that may be voluntarily down at once, whatever a plan asks: a count or `"25%"` of the group. Absent: the plan alone decides. */
   maxUnavailable: z.union([z.number().int().min(1), z.string().regex(/^(100|[1-9]?[0-9])%$/)]).optional(),
   /** The voters that the group's ledger starts with. Odd in number; they are replaced and added to through the ledger itself. */
@@ -31,7 +31,7 @@ export const policySchema = z.object({
   /** Whose registry (`--oci`) takes pushes: that of any member, which is what absence means, or of those alone whose node key is a publisher's. */
   pushes: z.enum(['members', 'publishers']).optional(),
   /** Budgets by group; `*` holds for groups that are not named. */
-  groups: recordOf(z.union([label, z.literal('*')]), groupSchema, 1024),
+  groups: recordOf(z.union([label, z.literal('*')]), policyGroupSchema, 1024),
   /** Distinguishes fleets that were made from the same keys. */
   nonce: counter,
 })

@@ -40,6 +40,7 @@ import {
   readLine,
   type ServiceInstance,
   sha256,
+  withPolicy,
   withRevocation,
 } from '../../../protocol/index.ts'
 import { manifestOf } from '../../support/manifest.ts'
@@ -356,7 +357,9 @@ export function fakeService(): Fake {
       const { fleet, chain, policy } = demand()
       return { fleet, policy, chain: chain.map(link => link.bytes) }
     },
-    acceptPolicy: async () => undefined,
+    async acceptPolicy(statement) {
+      fake.authority = withPolicy(demand(), statement)
+    },
     async revoke(statement) {
       fake.authority = withRevocation(demand(), statement)
       fake.revoked = [...fake.authority.revoked.keys()]
