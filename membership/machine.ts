@@ -400,6 +400,8 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
       case 'forget':
         table.removeDocument(input.id)
         return syncing.forget(now, input.id)
+      case 'policy':
+        return syncing.reconsider(now)
       case 'revoked':
         // Of ourselves: it is for the others to act on.
         if (input.node === self) return

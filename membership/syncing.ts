@@ -27,6 +27,8 @@ export interface Syncing {
   frame(now: Millis, peer: NodeId, frame: SyncFrame): void
   /** A document that is done with: nobody is asked for it for a day. */
   forget(now: Millis, document: Digest): void
+  /** What is to be believed has changed: whoever sent what was not is asked for it again, and soon. */
+  reconsider(now: Millis): void
   /** Compares with somebody very soon. */
   hurry(now: Millis): void
   drop(peer: NodeId): void
@@ -54,7 +56,9 @@ export interface SyncingInit {
 export function createSyncing(init: SyncingInit): Syncing {
   const { self, table, profile, random, revoked, send } = init
   const puller = createPuller()
-  /** Documents not to ask for until then: of anybody, or of the one peer who sent what is not to be believed under that name. */
+  /** Documents not to ask anybody for until then. */
+  const forgotten = new Map<string, number>()
+  /** And those not to ask one peer for, who sent what was not to be believed under that name. */
   const declined = new Map<string, number>()
   const digestsOf = new Map<NodeId, Bucket>()
   let at: number = init.start + random.int(profile.syncInterval)
@@ -70,11 +74,12 @@ export function createSyncing(init: SyncingInit): Syncing {
   const hurry = (now: Millis): void => {
     at = Math.min(at, now + random.int(EAGER))
   }
-  const decline = (now: Millis, id: string, length: number): void => {
-    declined.set(id, now + length)
-    if (declined.size > MAX_DECLINED) declined.delete(declined.keys().next().value!)
+  const putOff = (documents: Map<string, number>, id: string, until: number): void => {
+    documents.set(id, until)
+    if (documents.size > MAX_DECLINED) documents.delete(documents.keys().next().value!)
   }
-  const isDeclined = (now: Millis, id: string): boolean => (declined.get(id) ?? 0) > now
+  const isDeclined = (now: Millis, peer: NodeId, id: Digest): boolean =>
+    (forgotten.get(id) ?? 0) > now || (declined.get(`${peer} ${id}`) ?? 0) > now
   /** A digest is three hundred bytes that can be answered with all that there is to know. Nobody of ours says it so often. */
   const mayCompare = (now: Millis, peer: NodeId): boolean => {
     const bucket = digestsOf.get(peer) ?? createBucket(DIGESTS.perSecond, DIGESTS.burst)
@@ -85,7 +90,7 @@ export function createSyncing(init: SyncingInit): Syncing {
     const lacked = lackedBy(table, theirs)
     const want = puller.ask(now, peer, {
       members: lacked.members.filter(node => !revoked.has(node)),
-      documents: lacked.documents.filter(id => !isDeclined(now, id) && !isDeclined(now, `${peer} ${id}`)),
+      documents: lacked.documents.filter(id => !isDeclined(now, peer, id)),
     })
     if (want !== undefined) send(peer, want)
   }
@@ -97,7 +102,7 @@ export function createSyncing(init: SyncingInit): Syncing {
       if (heard !== undefined) {
         believed.push(heard)
         raw.push(item)
-      } else if (item[0] === 'document') decline(now, `${peer} ${documentId(item[1])}`, DECLINED_FOR)
+      } else if (item[0] === 'document') putOff(declined, `${peer} ${documentId(item[1])}`, now + DECLINED_FOR)
     }
     const fresh: Item[] = []
     init.take(now, believed, index => fresh.push(raw[index]!))
@@ -116,7 +121,11 @@ export function createSyncing(init: SyncingInit): Syncing {
   return {
     compare,
     hurry,
-    forget: (now, document) => decline(now, document, FORGOTTEN_FOR),
+    forget: (now, document) => putOff(forgotten, document, now + FORGOTTEN_FOR),
+    reconsider(now) {
+      declined.clear()
+      hurry(now)
+    },
     drop(peer) {
       puller.drop(peer)
       digestsOf.delete(peer)

@@ -77,6 +77,8 @@ export type Input =
   | { readonly type: 'document'; readonly bytes: Uint8Array }
   /** A document that has been overtaken: not kept, passed on or taken again for a day. */
   | { readonly type: 'forget'; readonly id: Digest }
+  /** Another policy is in force: what did not follow from the one before, or was signed by others than it names, may be taken now. */
+  | { readonly type: 'policy' }
   /** An operator put this node out for good. */
   | { readonly type: 'revoked'; readonly node: NodeId }
   /** Somebody here has done with a node. Of no effect unless it is failed, overdue or left here. */

@@ -137,6 +137,7 @@ export function createStanding(
     },
     async acceptPolicy(statement) {
       if (!(await trust.acceptPolicy(statement))) return
+      roster.members()?.policyChanged()
       const { chain, policy } = trust.demand()
       const signers = chain.at(-1)!.signers.join(' ')
       audit.note({

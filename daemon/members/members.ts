@@ -56,6 +56,8 @@ export interface Members {
   setVitals(vitals: SelfVitals): void
   /** Keeps a document, and passes it on to everybody. Resolves when it is on disk. */
   addDocument(document: Uint8Array): Promise<void>
+  /** What was refused under the policy before is asked for again. */
+  policyChanged(): void
   revoked(node: NodeId): void
   /** Has done with a node that is failed, overdue or left; with `prune` it is listed no more. Of no effect on others. */
   dismiss(node: NodeId, prune: boolean): void
@@ -267,6 +269,7 @@ export async function createMembers(init: MembersInit): Promise<Members> {
       await keep(document)
       input({ type: 'document', bytes: document })
     },
+    policyChanged: () => input({ type: 'policy' }),
     revoked: node => input({ type: 'revoked', node }),
     dismiss: (node, prune) => input({ type: 'dismiss', node, prune }),
     async leave() {

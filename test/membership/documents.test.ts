@@ -49,3 +49,15 @@ test('who sends a forgery in its place is not asked again for a while, and every
     bytes: Buffer.from(good),
   })
 })
+
+test('another policy lets it ask again at once for what was not to be believed, and compare with somebody soon', () => {
+  const { one, frame } = linked()
+  const offer: Frame = { type: 'offer', members: [], documents: [documentId(good)] }
+  const want = { type: 'want', members: [], documents: [documentId(good)] }
+  frame(A, offer)
+  frame(A, { type: 'items', items: [['document', forged]], last: true })
+  expect(sent(frame(A, offer))).not.toContainEqual(want)
+  one.give({ type: 'policy' })
+  expect(sent(frame(A, offer))).toContainEqual(want)
+  expect(sent(one.pass(500))).toContainEqual(expect.objectContaining({ type: 'digest' }))
+})
