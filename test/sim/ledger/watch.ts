@@ -168,8 +168,9 @@ export function createWatch(begin: LedgerValue, k: number): Watch {
     atEnd(world) {
       const plan = world.plan(newest.plan)?.body
       if (plan === undefined || newest.phase === 'aborted') return
-      // What an aborted generation left behind is not the next one's to take back.
-      if (newest.phase === 'rolled-back' && newest.history.some(past => past.end?.phase === 'aborted')) return
+      // What an aborted generation left behind is not the next one's to take back; a recovery aborts what is under way, and its history begins anew.
+      const aborted = recoveries.size > 0 || newest.history.some(past => past.end?.phase === 'aborted')
+      if (newest.phase === 'rolled-back' && aborted) return
       const target = newest.phase === 'done' ? plan.image : plan.previous
       const astray = world.all.filter((host, at) => {
         const bit = (bits: ArrayLike<number>): boolean => ((bits[at >> 3] ?? 0) & (1 << (at & 7))) !== 0
