@@ -9,6 +9,9 @@ import { compareRecords, compareVitals, refutes, type Table } from './table.ts'
 import type { Heard } from './types.ts'
 import type { Voice } from './voice.ts'
 
+/** So many answers in a row to epochs of ours are a twin's: one alone may be chance. */
+const ANSWERS = 2
+
 export interface HearingInit {
   readonly self: NodeId
   readonly table: Table
@@ -18,12 +21,10 @@ export interface HearingInit {
   readonly overlay: Overlay
   readonly awareness: Awareness
   readonly revoked: ReadonlySet<NodeId>
-  /** When this life of the node began. */
-  readonly began: Millis
   addressesOf(node: NodeId): readonly Address[]
   /** A record says where its node is to be found; `before`: where it was. */
   place(now: Millis, node: NodeId, addresses: readonly Address[], before: readonly Address[]): void
-  /** What this life did not say was signed with its key while it went on. */
+  /** Another process speaks with this node's key, now. */
   twin(addresses: readonly Address[] | undefined): void
   /** A document that was not known. */
   document(bytes: Uint8Array): void
@@ -36,7 +37,10 @@ export interface Hearing {
 
 /** What comes from others, by gossip or by a comparison: the table learns it, and what is said of this node itself is answered. */
 export function createHearing(init: HearingInit): Hearing {
-  const { self, table, profile, voice, roster, overlay, awareness, revoked, began, addressesOf } = init
+  const { self, table, profile, voice, roster, overlay, awareness, revoked, addressesOf } = init
+  let hasOutdone = false
+  /** How often in a row somebody has answered the epoch that we went to. */
+  let answers = 0
 
   const take = (now: Millis, items: readonly Heard[], onNews?: (index: number) => void): number => {
     const changes = new Map<NodeId, Change & { known: readonly Address[] }>()
@@ -95,21 +99,30 @@ export function createHearing(init: HearingInit): Hearing {
         return item satisfies never
     }
   }
+  /**
+   * Whoever goes on with our key from the very epoch that we went to has heard us, so he lives. No clock tells that: those of hosts are set, and
+   * what an earlier life said may come late.
+   */
+  const outdo = (now: Millis, epoch: number, addresses?: readonly Address[]): void => {
+    if (epoch < voice.epoch) return
+    answers = hasOutdone && epoch <= voice.epoch + 1 ? answers + 1 : 0
+    hasOutdone = true
+    voice.outdo(now, epoch)
+    if (answers >= ANSWERS) init.twin(addresses)
+  }
   const hearOfSelf = (now: Millis, item: Heard): void => {
     if (voice.leaving) return
     const { record, vitals } = table.entries.get(self)!
     switch (item.kind) {
       case 'record':
         if (compareRecords(item.statement, record) <= 0) return
-        if (item.statement.clock > began) init.twin(item.statement.body.addresses)
-        return voice.outdo(now, item.statement.body.epoch)
+        return outdo(now, item.statement.body.epoch, item.statement.body.addresses)
       case 'vitals':
         if (
           vitals === undefined ? item.statement.body.epoch <= voice.epoch : compareVitals(item.statement, vitals) <= 0
         )
           return
-        if (item.statement.clock > began) init.twin(undefined)
-        return voice.outdo(now, item.statement.body.epoch)
+        return outdo(now, item.statement.body.epoch)
       case 'suspicion': {
         const { body } = item.statement
         if (refutes(record, item.statement)) return

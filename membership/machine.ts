@@ -231,7 +231,6 @@ export function createMembership(init: MembershipInit, like?: Membership): Membe
     overlay,
     awareness,
     revoked,
-    began: init.now,
     addressesOf,
     place: (now, node, addresses, before) => {
       if (book.learn(now, node, addresses, before)) detector.moved(node)

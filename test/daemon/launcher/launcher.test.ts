@@ -59,14 +59,11 @@ test('it ends with what fleetd ended with, and passes flags on', async () => {
 })
 
 test('it passes SIGTERM on and waits', async () => {
-  const exit = launch(program('first', 'trap "echo stopped >> ran; exit 0" TERM; sleep 30 & wait'))
-  await eventually('it to run', () => ran().length === 1, { everyMs: 10 })
-  // The script above needs its trap first.
-  await eventually('it to stop', () => {
-    launcher!.kill('SIGTERM')
-    return ran().includes('stopped')
-  })
+  const exit = launch(program('first', 'trap "echo stopped >> ran; exit 0" TERM; echo ready >> ran; sleep 30 & wait'))
+  await eventually('it to run', () => ran().includes('ready'), { everyMs: 10 })
+  launcher!.kill('SIGTERM')
   expect(await exit).toBe(0)
+  expect(ran()).toContain('stopped')
 })
 
 test('it starts what fleetd points to, and leaves that alone once it has proved itself', async () => {
