@@ -5,7 +5,7 @@ import { createDriver, type Driver } from '../drivers/index.ts'
 import { createEvidence, type EvidenceKeeper } from '../evidence/index.ts'
 import type { KeptFor } from '../images/index.ts'
 import { createKeeping, type Keeping } from '../keep/index.ts'
-import { askForConfirmation, createLayer, type Groups, type Layer } from '../rollout/index.ts'
+import { askForConfirmation, createLayer, createTurns, type Groups, type Layer } from '../rollout/index.ts'
 import { createServices, type Services } from '../services/index.ts'
 import type { DataDir } from '../state/index.ts'
 import type { Ground } from './ground.ts'
@@ -61,6 +61,7 @@ export async function createLayers(
     setting: { cwd: dataDir.path, env: {} },
     onChange: vitals.changed,
   })
+  const turns = createTurns()
   for (const [name, layerConfig] of Object.entries(config.layers)) {
     const driver = createDriver(layerConfig, {
       layer: name,
@@ -83,6 +84,7 @@ export async function createLayers(
           read: signal => groups.read(ground.present.labels.group, signal),
         },
         intent: await loadIntent(dataDir, name),
+        turns,
         persistIntent: intent => dataDir.intent.save(name, intent === null ? null : encode(intent)),
         async fetch(image, signal, progress) {
           await holdings.images.fetch(image, {

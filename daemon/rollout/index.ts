@@ -16,3 +16,4 @@ export {
   type MemberLookup,
   type Rollouts,
 } from './rollouts.ts'
+export { createTurns } from './turns.ts'

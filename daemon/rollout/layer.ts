@@ -28,6 +28,7 @@ import { type Driver, flipFailure } from '../drivers/index.ts'
 import { timeLimit } from '../time-limit.ts'
 import type { LedgerAccess } from './access.ts'
 import type { Noting } from './notes.ts'
+import type { Turns } from './turns.ts'
 
 /** How long a node that goes back may take to keep what it leaves behind. Milliseconds. */
 const WITNESS = 2_000
@@ -41,6 +42,8 @@ export interface LayerInit {
   readonly driver: Driver
   readonly ledger: LedgerAccess
   readonly intent: Intent | null
+  /** Which of the host's layers may ask for its permit. */
+  readonly turns: Turns
   persistIntent(intent: Intent | null): Promise<void>
   /** Brings all of the image to this host, verified. */
   fetch(image: Digest, signal: AbortSignal, progress: (fraction: number) => void): Promise<void>
@@ -122,9 +125,15 @@ export function createLayer(init: LayerInit): Layer {
   let notedStaging: Digest | undefined
   let observed: { value: LedgerValue; plan: Statement<Plan> | undefined } | undefined
 
+  /** The ledger was asked for a permit, and what it said is not known here yet. */
+  let asking = false
+  if (init.intent !== null) init.turns.resume(layer)
+
   const input = (next: ReplacementInput): void => {
     if (signal.aborted) return
+    if (next.type === 'granted' || next.type === 'not-granted') asking = false
     for (const effect of machine.step(now(), next)) perform(effect)
+    if (!asking && machine.view().token === null) init.turns.end(layer)
   }
 
   /** Tells the machine of the marks of the slot that runs, and again when the time of one has come. */
@@ -294,6 +303,12 @@ export function createLayer(init: LayerInit): Layer {
   }
 
   const askPermit = async (renewing: boolean): Promise<ReplacementInput> => {
+    const other = init.turns.take(layer)
+    if (other !== undefined) {
+      const reason = `layer ${other} of this host is replaced first`
+      return { type: 'not-granted', refusal: { refused: 'turn', reason }, reason }
+    }
+    asking = true
     const unavailable = init.unavailable()
     const renew = renewing ? ({ renew: true } as const) : {}
     const answer = await ledger.propose(
@@ -430,7 +445,9 @@ export function createLayer(init: LayerInit): Layer {
     marked: look,
     besideChanged: () => input({ type: 'beside', layers: init.beside() }),
     idle: () => machine.view().stage === 'idle',
-    giveBack: permit => input({ type: 'forgotten', permit }),
+    giveBack(permit) {
+      if (init.turns.take(layer) === undefined) input({ type: 'forgotten', permit })
+    },
     explain: () => machine.view().waitingFor || reason,
     wanted: () => machine.view().wanted,
   }

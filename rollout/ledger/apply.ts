@@ -4,6 +4,7 @@ import { grant } from './grant.ts'
 import { remembered } from './history.ts'
 import { isRefusal, refuse } from './refusal.ts'
 import { advance, hasFailed, isOver, limitReached, nextStage, noWayBack, phaseOf, stagesOf, wayBack } from './stages.ts'
+import { stalled } from './stall.ts'
 import type { Action, LedgerValue, Permit, Refusal } from './value.ts'
 
 /** Failed digests that a group remembers; the oldest is forgotten first. */
@@ -76,6 +77,10 @@ function transition(value: LedgerValue, action: Action, plan: Plan | undefined):
     case 'soaked':
       return soaked(value, action.now, plan)
     case 'stall':
+      // Whoever was cut off may have seen it stand still long ago.
+      return plan === undefined || stalled(value, plan, action.now) === undefined
+        ? refuse('unchanged', 'the rollout is moving, or is not to be paused for standing still')
+        : pause(value, action.reason, action.now)
     case 'pause':
       return pause(value, action.reason, action.now)
     case 'resume':

@@ -11,7 +11,7 @@ import {
   type LedgerValue,
   successor,
 } from '../../../rollout/index.ts'
-import { image, NODES, NOW, plan } from './fixtures.ts'
+import { image, later, NODES, NOW, plan } from './fixtures.ts'
 
 const [a, b, c] = NODES as [NodeId, NodeId, NodeId]
 const first = genesis('web', NODES.slice(0, 3))
@@ -434,6 +434,16 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('pause', 'resume', 'promote', 'abort', 'undo', 'stall' as const).map(order) },
   { weight: 1, arbitrary: node.map(writeOff) },
 )
+
+test('a rollout is paused for standing still by who sees that it does, and not by who was cut off and saw it long ago', () => {
+  const of = plan()
+  const begun = applied(first, of, start(of))
+  const patience = of.body.deadline + of.body.progressDeadline
+  const stall = (after: number): Action => ({ type: 'stall', reason: 'nothing has moved', now: later(after) })
+  expect(refused(begun, of, stall(patience - 1))).toBe('unchanged')
+  expect(refused({ ...begun, progressAt: later(patience) }, of, stall(patience))).toBe('unchanged')
+  expect(applied(begun, of, stall(patience)).phase).toBe('paused')
+})
 
 test('whatever is asked in whatever order: tokens and generations only grow, grants keep the budget, and values stay sound', () => {
   fc.assert(
