@@ -24,7 +24,7 @@ import { unpack } from './packing.ts'
 import { type Creditor, createCreditor, createPartReader } from './parts.ts'
 import type { Throttle } from './throttle.ts'
 import type { Traffic } from './traffic.ts'
-import { ACCEPTS, decodeMessage, encodeMessage, type Message, SERVICE } from './wire.ts'
+import { ACCEPTS, decodeMessage, encodeMessage, MAX_LIKES, type Message, SERVICE } from './wire.ts'
 
 type ChunkMessage = Extract<Message, { type: 'chunk' | 'packed' | 'patch' }>
 
@@ -34,6 +34,8 @@ const MAX_PEERS = 20
 const MAX_STORING = 2 * 1024 * 1024
 /** What a chunk counts there at least, for what it takes beside its bytes. */
 const A_CHUNK = 64 * 1024
+/** Wrong patches after which a peer is told no more of what is here. Some may be this node's own: what they were made for is gone. */
+const MAX_WRONG = 3
 /** How often new providers are looked for, and lost ones tried again. Milliseconds. */
 const LOOK_EVERY = 500
 /** Peers that are connected to at a time while the link may be a slow one: each handshake takes some kilobytes of it, and probes wait behind them. */
@@ -80,6 +82,8 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
   const likes = createLikes(image, store)
   /** Of channels that understand it: which chunks they were told of what is here in their place. */
   const liked = new WeakMap<Channel, Set<number>>()
+  /** Patches that did not make their chunk, by who sent them. */
+  const wrong = new Map<NodeId, number>()
   /** What is still to be said on a channel before anything else. */
   const saying = new WeakMap<Channel, Promise<void>>()
   const connecting = new Set<NodeId>()
@@ -169,10 +173,14 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       if (channel === undefined) return
       const before = saying.get(channel)
       const told = type === 'request' ? liked.get(channel) : undefined
-      const send = (): Promise<void> => channel.send(encodeMessage({ type, indexes }))
+      const send = async (): Promise<void> => {
+        await channel.send(encodeMessage({ type, indexes }))
+        if (type === 'cancel') for (const at of indexes) liked.get(channel)?.delete(at)
+      }
       if (before === undefined && told === undefined) return void send().catch(() => lose(peer))
       const now = (before ?? Promise.resolve()).then(async () => {
         for (const at of told === undefined ? [] : indexes) {
+          if (told!.size >= MAX_LIKES || (wrong.get(peer) ?? 0) >= MAX_WRONG) break
           const like = await likes.like(at)
           if (like === undefined) continue
           told!.add(at)
@@ -201,18 +209,34 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       if (message.type === 'patch') return likes.patched(message)
       return message.type === 'chunk' ? message.bytes : unpack(message.bytes, ref.length)
     }
+    /** What is here may have gone meanwhile, which is no fault of the peer's: it is asked once more, without a like. */
+    const mispatched = (peer: NodeId, channel: Channel, at: number): void => {
+      const times = (wrong.get(peer) ?? 0) + 1
+      wrong.set(peer, times)
+      if (times === MAX_WRONG)
+        log.warn(
+          { peer, image: digest },
+          `peer ${peer} has sent ${times} patches that do not make their chunks: it is asked for chunks whole`,
+        )
+      // Somebody else has brought it meanwhile.
+      if (store.has(index[at]!.digest)) return input({ type: 'chunk', peer, index: at, good: true })
+      // Not waited for: a peer that does not read would keep the room of what is on its way to the disk.
+      channel.send(encodeMessage({ type: 'request', indexes: [at] })).catch(() => lose(peer))
+    }
     const accept = async (peer: NodeId, channel: Channel, message: ChunkMessage): Promise<void> => {
       const { type, index: at, bytes } = message
       const told = liked.get(channel)?.delete(at) === true
+      // It was cancelled, and is what the peer had begun to send.
+      if (type === 'patch' && !told && index[at] !== undefined && store.has(index[at].digest)) return
       const plain = type === 'patch' && !told ? undefined : await plainOf(message)
       const chunk = plain === undefined ? undefined : verifyChunk(index[at]!.digest, plain)
-      // What is here may have gone meanwhile, which is no fault of the peer's: it is asked once more, without a like.
       if (chunk === undefined && type === 'patch' && told) {
         traffic.at(digest, peer).received += bytes.byteLength
-        return channel.send(encodeMessage({ type: 'request', indexes: [at] })).catch(() => lose(peer))
+        return mispatched(peer, channel, at)
       }
       if (chunk === undefined) return input({ type: 'chunk', peer, index: at, good: false })
       traffic.at(digest, peer).received += bytes.byteLength
+      if (type === 'patch') likes.paid(chunk.bytes.byteLength - bytes.byteLength)
       try {
         const news = !store.has(chunk.digest)
         await store.put(chunk)
@@ -262,6 +286,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
               if (storing.isFull()) await storing.hasRoom()
               break
             case 'refused':
+              liked.get(channel)?.delete(message.index)
               input({ type: 'refused', peer, index: message.index })
               break
             default:

@@ -23,6 +23,7 @@ import {
 import type { Network } from '../network/index.ts'
 import { answerOf } from './describing.ts'
 import { download } from './download.ts'
+import { createHeardLikes } from './heard-likes.ts'
 import { createLearning } from './learning.ts'
 import { createPacer } from './pacer.ts'
 import { createSharing } from './sharing.ts'
@@ -122,6 +123,7 @@ export function createImages(init: ImagesInit): Images {
   const { store, network, log } = init
   const traffic = createTraffic()
   const pacer = createPacer(init.now)
+  const likes = createHeardLikes(init.now)
   const uploads = new Set<Upload>()
   const stopping = new AbortController()
   const { share, settled } = createSharing<StoredImage, FetchProgress>(stopping.signal)
@@ -143,6 +145,7 @@ export function createImages(init: ImagesInit): Images {
       store,
       traffic,
       throttle: init.throttle.up,
+      likes,
       log,
       opened(upload) {
         uploads.add(upload)

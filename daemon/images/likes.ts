@@ -13,6 +13,8 @@ export interface Likes {
   like(index: number): Promise<Extract<Message, { type: 'like' }> | undefined>
   /** The bytes that a patch makes; undefined where it makes none of the chunk's length. Not compared with the chunk's digest. */
   patched(message: Extract<Message, { type: 'patch' }>): Promise<Uint8Array | undefined>
+  /** What a patch made is the chunk: so many bytes did not have to come. */
+  paid(bytes: number): void
 }
 
 export function createLikes(image: StoredImage, store: ImageStore): Likes {
@@ -46,16 +48,17 @@ export function createLikes(image: StoredImage, store: ImageStore): Likes {
     },
     async patched({ index, length, bytes }) {
       const ref = image.index[index]
-      if (ref === undefined || length > 2 * ref.length) return undefined
+      if (ref === undefined || Math.max(length, bytes.byteLength) > ref.length) return undefined
       const patch = length === 0 ? bytes : await unpack(bytes, length)
       if (patch === undefined) return undefined
       try {
-        const chunk = applyPatch(patch, await piecesLike(index), ref.length)
-        saved += Math.max(0, ref.length - bytes.byteLength)
-        return chunk
+        return applyPatch(patch, await piecesLike(index), ref.length)
       } catch {
         return undefined
       }
+    },
+    paid(bytes) {
+      saved += Math.max(0, bytes)
     },
   }
 }

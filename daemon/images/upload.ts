@@ -1,7 +1,8 @@
 import type { Logger } from 'pino'
-import { type ChunkRef, type Digest, makePatch, toFleetError } from '../../protocol/index.ts'
+import { type ChunkRef, type Digest, toFleetError } from '../../protocol/index.ts'
 import { HEADROOM, type ImageStore } from '../../rollout/index.ts'
 import type { Channel } from '../network/index.ts'
+import type { HeardLikes } from './heard-likes.ts'
 import { looksPackable, type Packing, pack } from './packing.ts'
 import { createPartSender } from './parts.ts'
 import { createPays } from './pays.ts'
@@ -14,8 +15,6 @@ const TELL_EVERY = 50
 /** Chunks that one peer may have waiting; who asks for more at once is not one of ours. */
 const MAX_WAITING = 4_096
 
-/** Chunks of which one peer may have said what it has in their place; who says more is not one of ours. */
-const MAX_LIKES = 256
 /** What a patch has to be smaller than, as a share of its chunk. */
 const WORTH = 0.9
 
@@ -34,13 +33,14 @@ export async function serve(
     store: ImageStore
     traffic: Traffic
     throttle: Throttle
+    likes: HeardLikes
     log: Logger
     opened: (upload: Upload) => () => void
   },
 ): Promise<void> {
   const { store, traffic, log } = init
   const waiting = new Set<number>()
-  const likes = new Map<number, { readonly salt: Uint8Array; readonly names: Uint8Array }>()
+  const likes = init.likes.of(channel.peer)
   let image: Digest | undefined
   let index: readonly ChunkRef[] = []
   let sending = false
@@ -59,8 +59,7 @@ export async function serve(
   }
   /** As what differs from what the peer has; false where that is most of it. */
   const sendPatch = async (at: number, bytes: Uint8Array): Promise<boolean> => {
-    const like = likes.get(at)
-    const patch = like === undefined ? undefined : makePatch(bytes, like.salt, like.names)
+    const patch = likes.patch(at, bytes)
     if (patch === undefined || patch.byteLength > WORTH * bytes.byteLength) return false
     const packed = accepts.includes('br') && looksPackable(patch) ? await pack(patch) : undefined
     const message = { index: at, length: packed === undefined ? 0 : patch.byteLength, bytes: packed ?? patch }
@@ -112,9 +111,11 @@ export async function serve(
         const [after] = waiting
         ahead = after === undefined ? undefined : { at: after, reading: read(after) }
         const { bytes, hasHeadroom } = await reading
-        if (bytes === undefined) await channel.send(encodeMessage({ type: 'refused', index: next }))
-        else await send(next, bytes, hasHeadroom)
-        likes.delete(next)
+        if (bytes !== undefined) await send(next, bytes, hasHeadroom)
+        else {
+          likes.forget(next)
+          await channel.send(encodeMessage({ type: 'refused', index: next }))
+        }
       }
     } finally {
       sending = false
@@ -154,14 +155,14 @@ export async function serve(
           parts.credit(message.bytes)
           break
         case 'like':
-          // Copies: what was decoded holds on to its whole frame.
-          likes.set(message.index, { salt: Buffer.from(message.salt), names: Buffer.from(message.names) })
-          if (likes.size > MAX_LIKES) return
+          // Before the image is open there is no chunk that it could be about.
+          if (message.index < 0 || message.index >= index.length) return
+          likes.hear(message)
           break
         case 'cancel':
           for (const at of message.indexes) {
             waiting.delete(at)
-            likes.delete(at)
+            likes.forget(at)
           }
           break
         default:
@@ -172,6 +173,7 @@ export async function serve(
     log.debug({ peer: channel.peer, reason: toFleetError(error).message }, 'an upload ended')
   } finally {
     over.abort()
+    likes.close()
     clearTimeout(timer)
     closed?.()
     channel.close()

@@ -43,6 +43,9 @@ export const ACCEPTS: readonly (Packing | 'parts')[] = [...PACKINGS, 'parts']
 /** Bytes of the names in one `like`: of pieces of twice the longest chunk. */
 export const MAX_NAMES = ((2 * CHUNK.max) / PIECE.min + 2) * PIECE_NAME
 
+/** Chunks of which one channel may have said what is in their place, and that did not come yet. */
+export const MAX_LIKES = 256
+
 /** Chunks that one message names at most. */
 export const MAX_INDEXES = 65_536
 

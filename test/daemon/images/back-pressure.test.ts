@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { download } from '../../../daemon/images/download.ts'
+import { createHeardLikes } from '../../../daemon/images/heard-likes.ts'
 import { createTraffic } from '../../../daemon/images/traffic.ts'
 import { serve, type Upload } from '../../../daemon/images/upload.ts'
 import { decodeMessage, encodeMessage, MAX_INDEXES, type Message } from '../../../daemon/images/wire.ts'
@@ -82,6 +83,33 @@ test('a peer that sends chunks faster than the disk takes them is read no furthe
   await expect(done).rejects.toMatchObject({ code: 'timeout' })
 })
 
+test.each([
+  ['before the image is open', 1, false],
+  ['of a chunk before the first', -1, true],
+  ['of a chunk after the last', 500, true],
+])(
+  'a peer that says what it has in the place %s is not one of ours, and nothing is kept of it',
+  async (_, index, open) => {
+    const bad = channel(
+      (async function* () {
+        if (open) yield { type: 'open', image: image.digest, accepts: [] } as const
+        yield { type: 'like', index, salt: new Uint8Array(8), names: new Uint8Array(8) } as const
+        await never
+      })(),
+      async () => {},
+    )
+    await serve(bad.channel, {
+      store: { image: (_: Digest) => image, has: () => false } as unknown as ImageStore,
+      traffic: createTraffic(),
+      throttle: unthrottled,
+      likes: createHeardLikes(() => millis(Date.now())),
+      log: quiet,
+      opened: () => () => {},
+    })
+    expect(bad.read()).toBe(open ? 2 : 1)
+  },
+)
+
 test('a peer that does not read is told of new chunks in one message, when it reads again', async () => {
   let reads = (): void => {}
   let reading = Promise.resolve()
@@ -97,6 +125,7 @@ test('a peer that does not read is told of new chunks in one message, when it re
     store: { image: (_: Digest) => image, has: () => false } as unknown as ImageStore,
     traffic: createTraffic(),
     throttle: unthrottled,
+    likes: createHeardLikes(() => millis(Date.now())),
     log: quiet,
     opened(given) {
       upload = given

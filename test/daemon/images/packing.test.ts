@@ -3,6 +3,7 @@ import { brotliCompressSync, constants } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { download } from '../../../daemon/images/download.ts'
+import { createHeardLikes } from '../../../daemon/images/heard-likes.ts'
 import { looksPackable, pack, unpack } from '../../../daemon/images/packing.ts'
 import { createPays } from '../../../daemon/images/pays.ts'
 import { createTraffic } from '../../../daemon/images/traffic.ts'
@@ -178,6 +179,7 @@ describe('chunks on a channel', () => {
       store: storeOf(contents).store,
       traffic: sender,
       throttle: unthrottled,
+      likes: createHeardLikes(() => millis(Date.now())),
       log: quiet,
       opened: () => () => {},
     })
@@ -198,6 +200,7 @@ describe('chunks on a channel', () => {
       store: storeOf(contents).store,
       traffic: createTraffic(),
       throttle: unthrottled,
+      likes: createHeardLikes(() => millis(Date.now())),
       log: quiet,
       opened: () => () => {},
     })

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { download } from '../../../daemon/images/download.ts'
+import { createHeardLikes } from '../../../daemon/images/heard-likes.ts'
 import { createPacer, type Pacer } from '../../../daemon/images/pacer.ts'
 import { createPartReader } from '../../../daemon/images/parts.ts'
 import type { Throttle, ThrottleLimits } from '../../../daemon/images/throttle.ts'
@@ -54,7 +55,13 @@ async function transfer(
     },
   })
   const shared = { traffic: createTraffic(), log: quiet }
-  void serve(tapped(theirs), { ...shared, store: storeOf(image, chunks).store, throttle: up, opened: () => () => {} })
+  void serve(tapped(theirs), {
+    ...shared,
+    store: storeOf(image, chunks).store,
+    throttle: up,
+    likes: createHeardLikes(() => millis(Date.now())),
+    opened: () => () => {},
+  })
   const { held, store } = storeOf(image, [])
   await download(
     {
