@@ -9,6 +9,7 @@ import {
   type NodeId,
   parseToken,
   type Recovery,
+  type RecoveryDraft,
   type Statement,
 } from '../protocol/index.ts'
 import type { ImageStore } from '../rollout/index.ts'
@@ -33,7 +34,7 @@ import { createHandlers, type Handlers } from './handlers/index.ts'
 import type { Happenings } from './happenings.ts'
 import type { Images, Retention, Scrub } from './images/index.ts'
 import { createKeepOrders, type Keeping, type KeepOrders } from './keep/index.ts'
-import type { Ledgers } from './ledgers.ts'
+import type { Ledgers, Survey } from './ledgers.ts'
 import type { LogTap } from './log.ts'
 import type { Members } from './members/index.ts'
 import { type Network, parseAddress } from './network/index.ts'
@@ -41,6 +42,7 @@ import { operatorKey } from './operator-key.ts'
 import type { Pushes } from './pushes/index.ts'
 import { createQueries, type Queries } from './queries/index.ts'
 import {
+  assertLost,
   createReboots,
   createRollouts,
   type Groups,
@@ -92,7 +94,9 @@ export interface Fleetd {
   acceptRevocation(statement: Uint8Array): Promise<void>
   acceptRecovery(statement: Statement<Recovery>): void
   /** What an operator may sign so that a ledger goes on without voters that are lost. Throws `refused` while a majority answers. */
-  draftRecovery(group: string, signal: AbortSignal): Promise<Recovery>
+  draftRecovery(group: string, signal: AbortSignal): Promise<RecoveryDraft>
+  /** Throws `refused` while a majority of a ledger's voters answers. */
+  assertLost(group: string, signal: AbortSignal): Promise<void>
   /** Passes a document on to all members, and to its own disk. */
   spread(kind: DocumentKind, statement: Uint8Array): Promise<void>
   labels(): Labels
@@ -191,6 +195,8 @@ export async function startFleetd(
     random,
   })
   const standing = createStanding(ground, { handlers, groups, ledgers, rollouts, services })
+  const survey = async (group: string, signal: AbortSignal): Promise<Survey> =>
+    ledgers.survey(group, await groups.gather(group, signal), signal)
   let doors: Doors | undefined
   let untend: (() => void) | undefined
 
@@ -227,8 +233,12 @@ export async function startFleetd(
     acceptPolicy: standing.acceptPolicy,
     acceptRevocation: standing.acceptRevocation,
     acceptRecovery: standing.acceptRecovery,
-    draftRecovery: async (group, signal) =>
-      recoveryOf(await ledgers.survey(group, signal), groups.known(group), { members: roster.all, plans, now, random }),
+    async draftRecovery(group, signal) {
+      const found = await survey(group, signal)
+      const recovery = recoveryOf(found, { members: roster.all, plans, now, random })
+      return { recovery, silent: [...found.silent].map(([node, reason]) => ({ node, reason })) }
+    },
+    assertLost: async (group, signal) => assertLost(await survey(group, signal)),
     spread: roster.spread,
     labels,
     reload: standing.reload,

@@ -37,7 +37,7 @@ import {
   type VoterStore,
 } from '../rollout/index.ts'
 import type { Network } from './network/index.ts'
-import type { LedgerAccess } from './rollout/index.ts'
+import { type LedgerAccess, recoveredAlready } from './rollout/index.ts'
 import { timeLimit } from './time-limit.ts'
 import type { Trust } from './trust/index.ts'
 
@@ -48,22 +48,29 @@ export interface Ledgers {
   access(group: string): LedgerAccess
   /** A value that was heard of: where to look for the voters from now on. */
   believe(value: LedgerValue): void
+  /** Where the voters are looked for; undefined while that is only where the policy says that they began. */
+  believed(group: string): LedgerValue | undefined
+  /** Believes what this node has on disk as a voter. Gives the groups that it votes for, or did. */
+  recall(): Promise<readonly string[]>
   readonly voter: Voter
   genesisVoters(group: string): readonly NodeId[]
   /** Takes an operator's word that the ledger of a group goes on without its lost voters; it is on disk already. False when it is no news. */
   acceptRecovery(recovery: Recovery): boolean
   /** Whether a value may be taken note of: what follows a recovery only by whoever has the operator's word of it on disk. */
   isOfEra(value: LedgerValue): boolean
-  /** What is known of a ledger whose voters are lost: asked of each voter alone. */
-  survey(group: string, signal: AbortSignal): Promise<Survey>
+  /**
+   * What is known of a ledger whose voters are lost: asked of each voter alone, from the newest of what was `heard` and what is known here on. Throws
+   * `refused` where a voter goes by a recovery that this node has not heard of.
+   */
+  survey(group: string, heard: LedgerValue | undefined, signal: AbortSignal): Promise<Survey>
 }
 
 /** What those who are left know of a group's ledger. */
 export interface Survey {
   /** The newest value that anybody has. */
   readonly newest: LedgerValue
-  /** Its voters that did not answer. */
-  readonly silent: readonly NodeId[]
+  /** Its voters that did not answer, and the successors that did not, where it names some; with the reason of each. */
+  readonly silent: ReadonlyMap<NodeId, string>
 }
 
 /** Throws `refused` where no policy names any. */
@@ -92,7 +99,7 @@ export function createLedgers(init: {
   random: Random
   log: Logger
 }): Ledgers {
-  const { network, trust, random, now } = init
+  const { network, trust, random, now, log } = init
   const clients = new Map<string, LedgerClient>()
   const recoveries = new Map<string, LedgerValue>()
   const isOfEra = ({ group, epoch }: LedgerValue): boolean => eraOf(epoch) <= eraOf(recoveries.get(group)?.epoch ?? 0)
@@ -117,13 +124,14 @@ export function createLedgers(init: {
   }
   network.serve(SERVICE, async (_from, body) => encodeReply(await voter.answer(decodeRequest(body, opened))))
 
-  const ask = async (to: NodeId, request: Request, signal: AbortSignal): Promise<Reply> => {
+  const askAnyEra = async (to: NodeId, request: Request, signal: AbortSignal): Promise<Reply> => {
     if (to === network.self) return voter.answer(request)
     const bounded = timeLimit(ASK_TIMEOUT, signal)
     const body = encodeRequest(request)
-    const reply = decodeReply(
-      await network.request(to, SERVICE, body, { signal: bounded, addresses: init.addresses(to) }),
-    )
+    return decodeReply(await network.request(to, SERVICE, body, { signal: bounded, addresses: init.addresses(to) }))
+  }
+  const ask = async (to: NodeId, request: Request, signal: AbortSignal): Promise<Reply> => {
+    const reply = await askAnyEra(to, request, signal)
     if (reply.type === 'moved' && !isOfEra(reply.first))
       throw new FleetError('unavailable', 'it goes by a recovery that this node has not heard of yet')
     return reply
@@ -153,6 +161,23 @@ export function createLedgers(init: {
     believe(value) {
       if (isOfEra(value)) client(value.group).believe(value)
     },
+    believed(group) {
+      const first = clients.get(group)?.believed()
+      return first === undefined || first.epoch === 1 ? undefined : first
+    },
+    async recall() {
+      const groups = await init.store.groups()
+      for (const group of groups) {
+        try {
+          // Not the value: whether that was committed only a quorum can say.
+          const first = (await voter.recall(group))?.first
+          if (first !== undefined && isOfEra(first)) client(group).believe(first)
+        } catch (error) {
+          log.error({ group, err: error }, `this node cannot vote for group ${group}`)
+        }
+      }
+      return groups
+    },
     isOfEra,
     acceptRecovery(body) {
       const first = recovered(body)
@@ -161,20 +186,30 @@ export function createLedgers(init: {
       clients.get(body.group)?.believe(first)
       return true
     },
-    async survey(group, signal) {
-      let newest = voter.state(group)?.value ?? recoveries.get(group) ?? genesis(group, votersOf(group))
+    async survey(group, heard, signal) {
+      const kept = await voter.recall(group).catch(() => null)
+      let newest = genesis(group, votersOf(group))
+      for (const value of [heard, clients.get(group)?.believed(), kept?.value, recoveries.get(group)])
+        if (value !== undefined && isOfEra(value) && isNewer(value, newest)) newest = value
       // Who has moved on names voters that have not been asked yet.
       for (;;) {
-        const { epoch, voters } = newest
-        const answers = await Promise.allSettled(voters.map(to => ask(to, { type: 'read', group, epoch }, signal)))
-        const silent = voters.filter((_, at) => answers[at]!.status === 'rejected')
-        for (const answer of answers) {
-          if (answer.status === 'rejected') continue
-          const { value: reply } = answer
-          const value = reply.type === 'state' ? reply.value : reply.type === 'moved' ? reply.first : newest
-          if (isNewer(value, newest)) newest = value
-        }
-        if (newest.epoch === epoch) return { newest, silent }
+        const { epoch, voters, successors } = newest
+        const asked = new Map([
+          ...(successors ?? []).map(to => [to, epoch + 1] as const),
+          ...voters.map(to => [to, epoch] as const),
+        ])
+        const silent = new Map<NodeId, string>()
+        await Promise.all(
+          [...asked].map(async ([to, of]) => {
+            const reply = await askAnyEra(to, { type: 'read', group, epoch: of }, signal).catch(error => {
+              silent.set(to, toFleetError(error).message)
+            })
+            const value = reply?.type === 'state' ? reply.value : reply?.type === 'moved' ? reply.first : newest
+            if (!isOfEra(value)) throw recoveredAlready(group, to)
+            if (isNewer(value, newest)) newest = value
+          }),
+        )
+        if (newest.epoch === epoch && (newest.successors === null || successors !== null)) return { newest, silent }
       }
     },
     access: group => ({

@@ -4,6 +4,7 @@ import {
   type Millis,
   type NodeId,
   RECOVERY,
+  type RecoveryDraft,
   recoverySchema,
   sign,
   toDocument,
@@ -33,13 +34,13 @@ export async function run(
 ): Promise<undefined> {
   const { client } = context
   const params = { group: await groupOr(context, group) }
-  const [{ recovery }, { members }, authority] = await Promise.all([
+  const [{ recovery, silent }, { members }, authority] = await Promise.all([
     client.call('GET /v1/ledger/:group/recovery', { params }),
     client.call('GET /v1/members'),
     readAuthority(context),
   ])
   const nameOf = (node: NodeId): string => members.find(member => member.id === node)?.name ?? node
-  assertNamed(recovery.lost, lost, nameOf, params.group)
+  assertNamed(silent, lost, nameOf, params.group)
   const operator = await loadKey(context)
   assertOperator(authority, operator.publicKey, context.keyFile)
   const body = checked(recoverySchema, { ...recovery, reason })
@@ -57,23 +58,23 @@ export async function run(
 }
 
 function assertNamed(
-  silent: readonly NodeId[],
+  silent: RecoveryDraft['silent'],
   named: readonly string[],
   nameOf: (node: NodeId) => string,
   group: string,
 ): void {
   const isNamed = (node: NodeId): boolean => named.includes(node) || named.includes(nameOf(node))
-  const stranger = named.find(name => !silent.some(node => node === name || nameOf(node) === name))
+  const stranger = named.find(name => !silent.some(({ node }) => node === name || nameOf(node) === name))
   if (stranger !== undefined)
     throw new FleetError(
       'refused',
-      `${stranger} is no voter of group ${group} that does not answer; those are ${silent.map(nameOf).join(', ')}`,
+      `${stranger} is no voter of group ${group} that does not answer; those are ${silent.map(({ node }) => nameOf(node)).join(', ')}`,
     )
-  if (silent.every(isNamed)) return
-  const flags = silent.map(node => `--lost ${nameOf(node)}`).join(' ')
+  if (silent.every(({ node }) => isNamed(node))) return
+  const flags = silent.map(({ node }) => `--lost ${nameOf(node)}`).join(' ')
   throw new FleetError(
     'refused',
-    `${silent.map(nameOf).join(', ')} do not answer; see with your own eyes that each of them is off and will never come back, then say so: fleetctl ledger recover ${group} ${flags} --reason ...`,
+    `${silent.map(({ node, reason }) => `${nameOf(node)} (${reason})`).join(', ')} do not answer; see with your own eyes that each of them is off and will never come back, then say so: fleetctl ledger recover ${group} ${flags} --reason ...`,
   )
 }
 

@@ -1,4 +1,4 @@
-import type { FleetError, Plan, Statement } from '../../protocol/index.ts'
+import type { Address, FleetError, NodeId, Plan, Statement } from '../../protocol/index.ts'
 import type { LedgerValue, Objection } from '../../rollout/index.ts'
 import { createLedgers, type Ledgers } from '../ledgers.ts'
 import { createGroups, createPlans, type Groups, type Plans } from '../rollout/index.ts'
@@ -20,6 +20,7 @@ export interface Obedience {
 
 export function createGroupLedgers(ground: Ground, obedience: () => Obedience): GroupLedgers {
   const { dataDir, network, trust, roster, now, random, log } = ground
+  const addresses = (node: NodeId): readonly Address[] => roster.find(node)?.addresses ?? []
   const plans = createPlans(plan => {
     const value = groups.known(plan.body.group)
     if (value?.plan === plan.id) obedience().observe(value)
@@ -29,7 +30,7 @@ export function createGroupLedgers(ground: Ground, obedience: () => Obedience): 
     trust,
     store: dataDir.ledger,
     plan: plans.get,
-    addresses: node => roster.find(node)?.addresses ?? [],
+    addresses,
     objection: plan => obedience().objection(plan)?.reason,
     onForged: (plan, reason) => obedience().refuseForged(plan, reason),
     now,
@@ -41,11 +42,15 @@ export function createGroupLedgers(ground: Ground, obedience: () => Obedience): 
     network,
     access: ledgers.access,
     isOfEra: ledgers.isOfEra,
+    believe: ledgers.believe,
+    believed: ledgers.believed,
     members: () => ({
       count: roster.members()?.stats().alive ?? 0,
       knows: node => node === network.self || roster.knows(node),
       links: roster.members()?.links() ?? [],
+      alive: roster.all().flatMap(({ id, status }) => (status === 'alive' && id !== network.self ? [id] : [])),
     }),
+    addresses,
     onValue(value) {
       ledgers.believe(value)
       obedience().observe(value)

@@ -134,6 +134,8 @@ export function createStanding(
       }
       ground.vitals.changed()
       groups.follow(labels.group)
+      // After the documents: what is voted in goes by the recoveries among them.
+      for (const group of await ledgers.recall()) groups.follow(group)
     },
     async acceptPolicy(statement) {
       if (!(await trust.acceptPolicy(statement))) return

@@ -9,7 +9,7 @@ export { lackingOf, lineageOf } from './lineage.ts'
 export type { Noting } from './notes.ts'
 export { createPlans, type Plans } from './plans.ts'
 export { createReboots, type Reboots } from './reboots.ts'
-export { assertLost, recoveryOf } from './recovery.ts'
+export { assertLost, recoveredAlready, recoveryOf } from './recovery.ts'
 export {
   askForConfirmation,
   createRollouts,

@@ -9,18 +9,16 @@ const CHANCE = 500_000
 
 /**
  * What an operator is to sign so that a ledger goes on without the voters that do not answer. Throws `refused` where a majority answers, where nobody
- * could vote, and where there are more members than a ledger can begin with.
+ * could vote, where nothing is left to go on from, and where there are more members than a ledger can begin with.
  */
 export function recoveryOf(
-  { newest, silent }: Survey,
-  known: LedgerValue | undefined,
+  { newest: base, silent }: Survey,
   init: { members: MemberLookup['all']; plans: Plans; now: () => Millis; random: Random },
 ): Recovery {
-  assertLost({ newest, silent })
-  // What this node heard may be newer than what is left of the voters, as long as it is of the same era.
-  const base = known !== undefined && known.epoch === newest.epoch && known.version > newest.version ? known : newest
+  assertLost({ newest: base, silent })
   const { group } = base
-  const isOut = (node: NodeId): boolean => silent.includes(node) || base.fenced.includes(node)
+  assertKnown(base, init.plans)
+  const isOut = (node: NodeId): boolean => silent.has(node) || base.fenced.includes(node)
   const all = init.members()
   const candidates = all.map(({ id, zone, group, status, class: of }) => ({
     ...{ node: id, zone, group },
@@ -44,7 +42,7 @@ export function recoveryOf(
     )
   return draftRecovery(base, {
     voters: [...voters],
-    lost: [...silent],
+    lost: [...silent.keys()],
     members: [...members].map(([node, zone]) => ({ node, zone })),
     planned: init.plans.of(group)[0]?.body.generation ?? 0,
     now: init.now(),
@@ -54,10 +52,26 @@ export function recoveryOf(
 
 /** Throws `refused` while a majority of the voters answers: what they grant, no recovery could know of. */
 export function assertLost({ newest: { group, voters }, silent }: Survey): void {
-  const answering = voters.length - silent.length
+  const answering = voters.filter(node => !silent.has(node)).length
   if (answering <= voters.length >> 1) return
   throw new FleetError(
     'refused',
     `${answering} of the ${voters.length} voters of group ${group} answer, so its ledger is not lost; a voter that is gone gives its place to another once it is written off: fleetctl node write-off NODE`,
   )
 }
+
+/** Throws `refused` where plans were made for a group and all that is left of its ledger is its beginning: what is denied and who is written off would be forgotten. */
+function assertKnown({ group, version, epoch }: LedgerValue, plans: Plans): void {
+  if (epoch > 1 || version > 0 || plans.of(group).length === 0) return
+  throw new FleetError(
+    'refused',
+    `there are plans for group ${group}, and nobody who answers knows anything of its ledger; start a host that does, or begin another group with its hosts`,
+  )
+}
+
+/** Why nobody who has not heard of a recovery may draft another. */
+export const recoveredAlready = (group: string, by: NodeId): FleetError =>
+  new FleetError(
+    'refused',
+    `a recovery of the ledger of group ${group} is signed already, and ${by} goes by it; wait until this host has heard of it`,
+  )

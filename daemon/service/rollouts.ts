@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FleetError, type NodeId, openRecovery, type RolloutStatusView, toFleetError } from '../../protocol/index.ts'
 import type { FleetService } from '../api/index.ts'
-import { assertLost, lackingOf, lineageOf } from '../rollout/index.ts'
+import { lackingOf, lineageOf } from '../rollout/index.ts'
 import type { Scope } from './scope.ts'
 
 const WATCH_EVERY = 250
@@ -66,12 +66,12 @@ export function rolloutAnswers({ fleetd, members, find, nameOf, noted }: Scope) 
     },
     async draftRecovery(group, signal) {
       members()
-      return { recovery: await fleetd.draftRecovery(group, signal) }
+      return fleetd.draftRecovery(group, signal)
     },
     async recover(statement, signal) {
       await noted('recovery-refused', 'a recovery', async () => {
         const recovery = openRecovery(fleetd.trust.demand(), statement)
-        assertLost(await fleetd.ledgers.survey(recovery.body.group, signal))
+        await fleetd.assertLost(recovery.body.group, signal)
         // On the disk here, and on its way to the others, before anybody goes by it.
         await fleetd.spread('recovery', statement)
         fleetd.acceptRecovery(recovery)

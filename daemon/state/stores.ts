@@ -38,6 +38,7 @@ export interface Stores {
   /** The state of the voter that this node is, by group. There is no way to forget one. */
   readonly ledger: {
     load(group: string): Promise<Uint8Array | undefined>
+    groups(): Promise<readonly string[]>
     save(group: string, state: Uint8Array): Promise<void>
   }
   /** What a layer's replacement has bound itself to, by layer. */
@@ -116,6 +117,7 @@ export function createStores(files: Files, root: string): Stores {
     },
     ledger: {
       load: group => files.readFile(`ledger/${group}`),
+      groups: () => files.names('ledger'),
       save: (group, state) => files.writeDurably(`ledger/${group}`, state),
     },
     intent: {

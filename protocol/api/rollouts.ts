@@ -164,6 +164,9 @@ export const ledgerSchema = z.object({
 })
 export type LedgerView = z.infer<typeof ledgerSchema>
 
-/** What an operator may sign, since a majority of a ledger's voters does not answer: `lost` are those that do not. */
-export const recoveryDraftSchema = z.object({ recovery: recoverySchema })
+/** What an operator may sign, since a majority of a ledger's voters does not answer: `lost` are those that do not, `silent` says why. */
+export const recoveryDraftSchema = z.object({
+  recovery: recoverySchema,
+  silent: list(z.object({ node: nodeId, reason: z.string() })),
+})
 export type RecoveryDraft = z.infer<typeof recoveryDraftSchema>

@@ -19,6 +19,8 @@ export interface LedgerClient {
   read(signal: AbortSignal): Promise<ProposerOutcome>
   /** Where this client believes the voters to be; told of a later epoch, it starts there. */
   believe(value: LedgerValue): void
+  /** The value whose voters it asks first. */
+  believed(): LedgerValue
 }
 
 export interface LedgerClientInit {
@@ -112,5 +114,6 @@ export function createLedgerClient(init: LedgerClientInit): LedgerClient {
       first = value
       round = 0
     },
+    believed: () => first,
   }
 }

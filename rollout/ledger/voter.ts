@@ -5,6 +5,8 @@ import { decodeValue, encodeValue, type Reply, type Request } from './messages.t
 /** Keeps a voter's state. Resolves once the disk has it. */
 export interface VoterStore {
   load(group: string): Promise<Uint8Array | undefined>
+  /** Those of which there is something to load. */
+  groups(): Promise<readonly string[]>
   save(group: string, state: Uint8Array): Promise<void>
 }
 
@@ -14,8 +16,8 @@ export interface VoterStore {
  */
 export interface Voter {
   answer(request: Request): Promise<Reply>
-  /** What this voter has accepted, for `ledger show`. */
-  state(group: string): VoterState | undefined
+  /** What this voter has on disk; null where it never was one. Throws `corrupt`. */
+  recall(group: string): Promise<VoterState | null>
 }
 
 export function createVoter(
@@ -27,6 +29,16 @@ export function createVoter(
   const silent = new Map<string, unknown>()
   const turns = new Map<string, Promise<unknown>>()
 
+  const held = async (group: string): Promise<VoterState | null> => {
+    let state = states.get(group)
+    if (state === undefined) {
+      const bytes = await store.load(group)
+      state = bytes === undefined ? null : decodeState(bytes, openPlanBytes)
+      states.set(group, state)
+    }
+    return state
+  }
+
   const handle = async (request: Request): Promise<Reply> => {
     const { group } = request
     if (silent.has(group))
@@ -35,12 +47,7 @@ export function createVoter(
         'this voter could not write to its disk and is silent until its daemon is restarted',
         { cause: silent.get(group) },
       )
-    let state = states.get(group)
-    if (state === undefined) {
-      const bytes = await store.load(group)
-      state = bytes === undefined ? null : decodeState(bytes, openPlanBytes)
-      states.set(group, state)
-    }
+    const state = await held(group)
     const result = vote(state, request, context)
     if (result.state !== state && result.state !== null) {
       try {
@@ -54,17 +61,19 @@ export function createVoter(
     return result.reply
   }
 
+  /** One after another, for a group: each sees what the one before has put on disk. */
+  const inTurn = <T>(group: string, task: () => Promise<T>): Promise<T> => {
+    const mine = (turns.get(group) ?? Promise.resolve()).then(task)
+    turns.set(
+      group,
+      mine.catch(() => undefined),
+    )
+    return mine
+  }
+
   return {
-    answer(request) {
-      // One request of a group after another: each sees what the one before has put on disk.
-      const mine = (turns.get(request.group) ?? Promise.resolve()).then(() => handle(request))
-      turns.set(
-        request.group,
-        mine.catch(() => undefined),
-      )
-      return mine
-    },
-    state: group => states.get(group) ?? undefined,
+    answer: request => inTurn(request.group, () => handle(request)),
+    recall: group => inTurn(group, () => held(group)),
   }
 }
 

@@ -268,6 +268,7 @@ test('a ledger is recovered only when each voter that does not answer is named, 
   const [lost] = RECOVERED.lost
   const recover = (...more: string[]) => ctl.run(['ledger', 'recover', 'web', '--reason', 'burnt', ...more])
   const unnamed = await recover()
+  expect(unnamed.stderr).toContain(`${lost} (connection refused) do not answer`)
   expect(unnamed).toMatchObject({ code: 5, stderr: expect.stringContaining(`ledger recover web --lost ${lost} `) })
   const wrong = await recover('--lost', lost!, '--lost', 'beta')
   expect(wrong).toMatchObject({ code: 5, stderr: expect.stringMatching(/beta is no voter .* does not answer/) })

@@ -91,6 +91,45 @@ describe('a voter of three that will not come back', () => {
   }, 120_000)
 })
 
+describe('the host that made the fleet is written off and gone', () => {
+  let all: Electorate
+  beforeAll(async () => {
+    all = await electorate(4, 3)
+  }, 120_000)
+  afterAll(() => all?.box.close())
+
+  /** That it answers within seconds: where voters that are gone are waited for to the end it takes most of a minute. */
+  const answers = async (names: readonly string[], voters: string): Promise<void> => {
+    for (const from of names)
+      await eventually(`${from} to find the ledger`, async () => (await all.voters(from)).join() === voters, {
+        seconds: 15,
+      })
+  }
+
+  test('and its ledger is found after all others were killed, and by a host that joins', async () => {
+    await all.lose('n0')
+    const n1 = all.daemons.get('n1')!
+    const [founder] = (await all.ledger('n1')).voters.filter(({ name }) => name === 'n0')
+    expect(await n1.ctl('node', 'write-off', founder!.node, '--reason', 'its disk is dead')).toMatchObject({ code: 0 })
+    await eventually('the others to vote', async () => (await all.voters('n1')).join() === 'n1,n2,n3')
+    const names = [...all.daemons.keys()]
+    for (const name of names) all.daemons.get(name)!.kill('SIGKILL')
+    for (const name of names) {
+      await all.daemons.get(name)!.exited()
+      all.daemons.set(name, await all.daemons.get(name)!.restart())
+    }
+    await answers(names, 'n1,n2,n3')
+    const { token } = await all.daemons.get('n1')!.json<{ token: string }>('invite', '--ttl', '1h')
+    all.daemons.set('n4', await all.box.start({ name: 'n4', join: [token], group: 'web', layers: LAYERS }))
+    await answers(['n4'], 'n1,n2,n3')
+    await eventually('the host that joined to run what the group runs', async () => {
+      const { members } = await all.daemons.get('n4')!.json<{ members: MemberView[] }>('members')
+      const target = (await all.ledger('n4')).targets.app
+      return members.find(({ name }) => name === 'n4')?.layers[0]?.digest === target
+    })
+  }, 180_000)
+})
+
 describe('three voters of five that will not come back', () => {
   let all: Electorate
   let gone: string[]

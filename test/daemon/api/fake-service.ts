@@ -545,7 +545,10 @@ export function fakeService(): Fake {
     },
     async draftRecovery(group) {
       trip()
-      return { recovery: { ...RECOVERED, group } }
+      return {
+        recovery: { ...RECOVERED, group },
+        silent: RECOVERED.lost.map(node => ({ node, reason: 'connection refused' })),
+      }
     },
     async recover(statement) {
       fake.recovery = openRecovery(demand(), statement).body

@@ -27,6 +27,7 @@ function disk(): VoterStore & { kept: Map<string, Uint8Array>; writes: { land():
     kept,
     writes,
     load: async group => kept.get(group),
+    groups: async () => [...kept.keys()],
     save: (group, state) =>
       new Promise((done, fail) => {
         writes.push({
