@@ -105,6 +105,7 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
       signal.removeEventListener('abort', cancelled)
       for (const channel of channels.values()) channel.close()
       for (const creditor of creditors.values()) creditor.close()
+      init.pacer.heard(channels, 0, false)
       if (error === undefined) resolve()
       else reject(error)
     }
@@ -134,8 +135,9 @@ export function download(init: DownloadInit, signal: AbortSignal): Promise<void>
         }
         if (heard) for (const effect of swarm.step(init.now(), { type: 'heard', peer })) perform(effect)
       }
-      init.pacer.heard(came, busy)
+      init.pacer.heard(channels, came, busy)
       for (const effect of swarm.step(init.now(), next)) perform(effect)
+      if (next.type === 'chunk' || next.type === 'refused') creditors.get(next.peer)?.consider()
     }
     const perform = (effect: SwarmEffect): void => {
       switch (effect.type) {

@@ -9,14 +9,14 @@ export interface Pacer {
   /** Senders need no leave. */
   readonly free: boolean
   lane(): Lane
-  /** So many bytes came, of whatever; `busy`: more is waited for. */
-  heard(bytes: number, busy: boolean): void
+  /** So many bytes came to one of the downloads, of whatever; `busy`: it waits for more. */
+  heard(download: object, bytes: number, busy: boolean): void
 }
 
 /** One sender. */
 export interface Lane {
-  /** Waits until some of so many bytes may be sent, and tells how many; 0 when leave is no longer needed. Rejects with the signal's reason when it is aborted. */
-  take(bytes: number, signal: AbortSignal): Promise<number>
+  /** Waits until some of so many bytes may be sent, and tells how many; 0 when leave is no longer needed, or nothing is wanted any more. Rejects with the signal's reason when it is aborted. */
+  take(wanted: () => number, signal: AbortSignal): Promise<number>
   /** So many of them came. */
   came(bytes: number): void
   /** It may send all that it was asked for, of which so many bytes have not come. */
@@ -25,7 +25,11 @@ export interface Lane {
 
 export function createPacer(now: () => Millis): Pacer {
   const pace = createPace<Lane>()
-  const waiting = new Map<Lane, Omit<PaceWant<Lane>, 'id'> & { readonly give: (bytes: number) => void }>()
+  const waiting = new Map<
+    Lane,
+    { readonly since: Millis; readonly wanted: () => number; readonly give: (bytes: number) => void }
+  >()
+  const busyOnes = new Set<object>()
   let timer: NodeJS.Timeout | undefined
 
   const serve = (lane: Lane, bytes: number): void => {
@@ -34,8 +38,9 @@ export function createPacer(now: () => Millis): Pacer {
     wait?.give(bytes)
   }
   const share = (): void => {
-    if (pace.free(now())) for (const lane of [...waiting.keys()]) serve(lane, 0)
-    const wants = [...waiting].map(([id, { since, bytes }]) => ({ id, since, bytes }))
+    // A chunk may have come packed, or from somebody else, since it was asked for.
+    for (const [lane, { wanted }] of [...waiting]) if (pace.free(now()) || wanted() <= 0) serve(lane, 0)
+    const wants = [...waiting].map(([id, { since, wanted }]): PaceWant<Lane> => ({ id, since, bytes: wanted() }))
     for (const [lane, bytes] of pace.grant(now(), wants)) serve(lane, bytes)
     if (waiting.size > 0) timer ??= setInterval(share, TICK)
     else {
@@ -52,7 +57,7 @@ export function createPacer(now: () => Millis): Pacer {
       /** Since when something is wanted of it. */
       let since: Millis | undefined
       const lane: Lane = {
-        take: (bytes, signal) =>
+        take: (wanted, signal) =>
           new Promise((resolve, reject) => {
             if (signal.aborted) return reject(signal.reason)
             const aborted = (): void => {
@@ -62,7 +67,7 @@ export function createPacer(now: () => Millis): Pacer {
             since ??= now()
             waiting.set(lane, {
               since,
-              bytes,
+              wanted,
               give(given) {
                 signal.removeEventListener('abort', aborted)
                 resolve(given)
@@ -84,6 +89,10 @@ export function createPacer(now: () => Millis): Pacer {
       }
       return lane
     },
-    heard: (bytes, busy) => pace.heard(now(), bytes, busy),
+    heard(download, bytes, busy) {
+      if (busy) busyOnes.add(download)
+      else busyOnes.delete(download)
+      pace.heard(now(), bytes, busyOnes.size > 0)
+    },
   }
 }

@@ -1,4 +1,4 @@
-import { FleetError, LIMITS } from '../../protocol/index.ts'
+import { CHUNK, FleetError } from '../../protocol/index.ts'
 import type { Channel } from '../network/index.ts'
 import type { Pacer } from './pacer.ts'
 import type { Throttle } from './throttle.ts'
@@ -13,6 +13,8 @@ import { decodeMessage, encodeMessage, type Message } from './wire.ts'
 const LONGEST = 64 * 1024
 /** What a message takes beside the chunk in it, at most. Bytes. */
 const FRAMING = 64
+/** The longest message that comes in parts. Bytes. */
+const LONGEST_MESSAGE = CHUNK.max + FRAMING
 
 /** Sends messages as the limits allow: whole where there are none. One message at a time. */
 export interface PartSender {
@@ -68,17 +70,24 @@ export interface PartReader {
 }
 
 export function createPartReader(): PartReader {
-  let held: Uint8Array[] = []
+  /** All parts together: each by itself would be an object, and one may have a single byte. */
+  let held = Buffer.alloc(0)
   let bytes = 0
   return {
     take(part) {
+      const from = bytes
       bytes += part.bytes.byteLength
-      if (bytes > LIMITS.channelFrame || (part.bytes.byteLength === 0 && !part.last))
+      if (bytes > LONGEST_MESSAGE || (part.bytes.byteLength === 0 && !part.last))
         throw new FleetError('too-large', 'parts of a message that is longer than any')
-      held.push(part.bytes)
+      if (held.byteLength < bytes) {
+        const larger = Buffer.allocUnsafeSlow(Math.min(LONGEST_MESSAGE, Math.max(bytes, 2 * held.byteLength)))
+        held.copy(larger, 0, 0, from)
+        held = larger
+      }
+      held.set(part.bytes, from)
       if (!part.last) return undefined
-      const message = decodeMessage(Buffer.concat(held, bytes))
-      held = []
+      const message = decodeMessage(held.subarray(0, bytes))
+      held = Buffer.alloc(0)
       bytes = 0
       if (message.type !== 'chunk' && message.type !== 'packed' && message.type !== 'patch')
         throw new FleetError('corrupt', 'only a chunk comes in parts')
@@ -131,7 +140,7 @@ export function createCreditor(init: {
         await channel.send(encodeMessage({ type: 'credit', bytes: 0 }))
       }
       if (lacks() <= 0) return lane.settled(init.asked().bytes)
-      const paced = pacer.free ? lacks() : await lane.take(lacks(), signal)
+      const paced = pacer.free ? lacks() : await lane.take(lacks, signal)
       // Of what this node's own limits do not allow at once the rest is asked for again, and counts as on its way once only.
       for (let left = paced; left > 0; ) {
         const bytes = await throttle.take(channel.peer, left, signal)
@@ -142,6 +151,8 @@ export function createCreditor(init: {
     }
   }
   const consider = (): void => {
+    // It may wait for leave to send what nobody waits for any more.
+    if (giving && init.asked().bytes === 0) lane.settled(0)
     if (giving) return
     giving = true
     give()

@@ -25,8 +25,11 @@ interface Run {
 
 const CHUNK = 80_000
 
-/** Brings in `total` bytes from four senders, chunk by chunk; `mute` of them have accepted a request and never answer. */
-function run(pace: Pace<number>, { rate, roundTrip, burst }: Link, total: number, mute = 0): Run {
+/**
+ * Brings in `total` bytes from four senders, chunk by chunk; `mute` of them have accepted a request and never answer. Chunks come packed to
+ * `packed` of what they were asked for as; who has sent one is asked for nothing for a second.
+ */
+function run(pace: Pace<number>, { rate, roundTrip, burst }: Link, total: number, { mute = 0, packed = 1 } = {}): Run {
   const random = seededRandom(1)
   const agenda: { at: number; what: () => void }[] = []
   const at = (time: number, what: () => void): void => {
@@ -49,14 +52,18 @@ function run(pace: Pace<number>, { rate, roundTrip, burst }: Link, total: number
     id,
     since: clock(),
     wants: CHUNK,
-    due: CHUNK,
+    due: CHUNK * packed,
+    unsent: CHUNK * packed,
+    restsUntil: 0,
     mute: id < mute,
     allowed: 0,
   }))
 
   /** Packet by packet into the queue. */
   const send = (sender: (typeof senders)[number], bytes: number): void => {
-    for (let left = bytes; left > 0; left -= 1_448) {
+    const sent = Math.min(bytes, sender.unsent)
+    sender.unsent -= sent
+    for (let left = sent; left > 0; left -= 1_448) {
       const size = Math.min(left, 1_448)
       tokens = Math.min(burst, tokens + Math.max(0, now - Math.max(filledAt, linkFree)) * rate)
       filledAt = now
@@ -68,14 +75,19 @@ function run(pace: Pace<number>, { rate, roundTrip, burst }: Link, total: number
         came += size
         sender.due -= size
         pace.came(clock(), sender.id, size)
+        if (sender.due === 0 && packed < 1) {
+          Object.assign(sender, { wants: 0, restsUntil: now + 1_000 })
+          pace.settled(sender.id)
+        }
         share()
       })
     }
   }
   const share = (): void => {
     for (const sender of senders)
-      if (!sender.mute && sender.due === 0 && came < total) {
-        Object.assign(sender, { wants: CHUNK, due: CHUNK, since: clock() })
+      if (!sender.mute && sender.due === 0 && now >= sender.restsUntil && came < total) {
+        const due = CHUNK * packed
+        Object.assign(sender, { wants: CHUNK, due, unsent: due, since: clock() })
       }
     const waiting = senders.filter(({ wants }) => wants > 0)
     const given = pace.free(clock())
@@ -140,7 +152,14 @@ test.each([
 
 test('a sender that never sends what it may costs a slow link some seconds, and not more each time', () => {
   const total = 600_000
-  expect(run(createPace(), SLOW, total, 1).took).toBeLessThanOrEqual(total / SLOW.rate + 5_000)
+  expect(run(createPace(), SLOW, total, { mute: 1 }).took).toBeLessThanOrEqual(total / SLOW.rate + 5_000)
+})
+
+test('chunks that come packed leave nothing of a slow link unused', () => {
+  const total = 600_000
+  const { took, longest } = run(createPace(), SLOW, total, { packed: 0.1 })
+  expect(took).toBeLessThanOrEqual((1.15 * total) / SLOW.rate)
+  expect(longest).toBeLessThanOrEqual(1_000)
 })
 
 test('a link that was fast and is slow now is found out', () => {

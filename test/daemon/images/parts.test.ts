@@ -10,7 +10,7 @@ import { serve } from '../../../daemon/images/upload.ts'
 import { decodeMessage, encodeMessage, type Message } from '../../../daemon/images/wire.ts'
 import type { Channel, Network } from '../../../daemon/network/index.ts'
 import { memoryChannel } from '../../../daemon/network/memory-channel.ts'
-import { type ChunkRef, LIMITS, millis, seededRandom, sha256 } from '../../../protocol/index.ts'
+import { CHUNK, type ChunkRef, millis, seededRandom, sha256 } from '../../../protocol/index.ts'
 import { type ImageStore, type StoredImage, type VerifiedChunk, verifyChunk } from '../../../rollout/index.ts'
 import { nodeNumber } from '../../membership/support.ts'
 import { quiet } from '../network/support.ts'
@@ -153,7 +153,7 @@ test('a limit that is lifted in the middle of a transfer lets the rest pass at o
 })
 
 test('parts without end, empty ones and parts of anything but a chunk are refused', () => {
-  const half = new Uint8Array(LIMITS.channelFrame / 2)
+  const half = new Uint8Array(CHUNK.max / 2 + 32)
   const endless = createPartReader()
   expect(endless.take({ type: 'part', last: false, bytes: half })).toBeUndefined()
   expect(endless.take({ type: 'part', last: false, bytes: half })).toBeUndefined()
@@ -164,4 +164,19 @@ test('parts without end, empty ones and parts of anything but a chunk are refuse
   expect(() => createPartReader().take({ type: 'part', last: true, bytes: other })).toThrow(/only a chunk/)
   const nested = encodeMessage({ type: 'part', last: true, bytes: other })
   expect(() => createPartReader().take({ type: 'part', last: true, bytes: nested })).toThrow(/only a chunk/)
+})
+
+test('the longest chunk comes in parts of one byte, and the next one after it', () => {
+  const bytes = randomBytes(CHUNK.max)
+  const frame = encodeMessage({ type: 'chunk', index: 70_000, bytes })
+  const reader = createPartReader()
+  for (let at = 0; at < frame.byteLength - 1; at++)
+    reader.take({ type: 'part', last: false, bytes: frame.subarray(at, at + 1) })
+  expect(reader.take({ type: 'part', last: true, bytes: frame.subarray(-1) })).toEqual({
+    type: 'chunk',
+    index: 70_000,
+    bytes,
+  })
+  const next = encodeMessage({ type: 'chunk', index: 1, bytes: Buffer.from('next') })
+  expect(reader.take({ type: 'part', last: true, bytes: next })).toMatchObject({ index: 1, bytes: Buffer.from('next') })
 })

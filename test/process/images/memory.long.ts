@@ -12,7 +12,7 @@ import { fetchImage, verify } from './support.ts'
 const GIB = 2 ** 30
 /** The most that a daemon may have resident while it serves or receives. Bytes. */
 const RESIDENT = 160_000_000
-/** The longest that an index of 4 GiB may take to open. Milliseconds. */
+/** What an index of 4 GiB may take to open, of the processor: others may have it meanwhile. Milliseconds. */
 const OPENING = 200
 
 describe('an image of 2 GiB', () => {
@@ -49,9 +49,10 @@ test('the index of 4 GiB opens before anybody notices', () => {
     (_, at): ChunkRef => ({ digest: sha256(Buffer.from(String(at))) as Digest, length: 77_000 }),
   )
   const [bytes, manifest] = [encodeIndex(index), manifestOf(index)]
-  const start = performance.now()
+  const start = process.cpuUsage()
   expect(openIndex(bytes, manifest)).toHaveLength(index.length)
-  const took = performance.now() - start
+  const { user, system } = process.cpuUsage(start)
+  const took = (user + system) / 1_000
   console.log(`an index of ${index.length} chunks opens in ${took.toFixed(0)} ms`)
   expect(took).toBeLessThanOrEqual(OPENING)
 })
